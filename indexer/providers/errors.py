@@ -1,0 +1,47 @@
+"""What can go wrong at a provider, in six words. Each carries one plain sentence for
+the person who looks at the repository: what happened and what to do. It never holds a
+credential."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+class ProviderError(Exception):
+    """The repository could not be read; what we have stays."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+class AddressRefused(ProviderError):
+    """The address is malformed, of a kind not allowed, or leads where it must not."""
+
+
+class AccessDenied(ProviderError):
+    """The remote wants a credential, or refuses the one we have."""
+
+
+class NotFound(ProviderError):
+    """The remote says there is no such repository (or hides it from us)."""
+
+
+class RateLimited(ProviderError):
+    """Come back at `retry_at`."""
+
+    def __init__(self, sentence: str, retry_at: datetime) -> None:
+        super().__init__(sentence)
+        self.retry_at = retry_at
+
+
+class Unavailable(ProviderError):
+    """Down, slow, out of disk, cut off: worth another try later."""
+
+
+class TooLarge(ProviderError):
+    """Beyond a limit of ours; says which."""
+
+
+class BadPayload(ProviderError):
+    """An answer that makes no sense, or a kind of repository we cannot read."""

@@ -1,0 +1,43 @@
+# Everything a person types. Needs Python 3.11+ with venv, git and make; nothing else.
+# Settings pass through the environment or the command line: make run PORT=8080
+PY := .venv/bin/python
+N ?= 10000
+ARGS ?=
+
+.PHONY: help run demo test fuzz bench lint format clean
+.DEFAULT_GOAL := help
+
+help: ## Show what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+run: ## Start Muster on http://127.0.0.1:8000 (HOST=, PORT=, MUSTER_DATA=)
+	@.ci/venv && exec $(PY) manage.py up
+
+demo: ## Build and crawl the demo repositories
+	@.ci/venv && exec $(PY) manage.py demo $(ARGS)
+
+test: ## Run the tests; says at its end what it left out (ARGS="-k name")
+	@.ci/venv requirements-dev.txt && exec .ci/tests $(ARGS)
+
+fuzz: ## Compare N random histories with the real gto (N=10000)
+	@.ci/venv requirements-dev.txt && \
+	  MUSTER_FUZZ=$(N) exec $(PY) -m pytest tests/core -m fuzz -p no:randomly $(ARGS)
+
+bench: ## Measure speed and size, as ratios of one run (QUICK=1 for small ones)
+	@.ci/venv requirements-dev.txt && QUICK=$(QUICK) exec $(PY) -m bench
+
+lint: ## Check style, types and migrations
+	@.ci/venv requirements-dev.txt
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) manage.py makemigrations --check --dry-run
+
+format: ## Rewrite the files in the house style
+	@.ci/venv requirements-dev.txt
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+clean: ## Remove .venv and caches; var/ with your data stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis staticfiles
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,119 @@
+"""What the tests need from the machine, and what happens where it is missing.
+
+A test says its need by a marker (`needs_postgres`, `needs_redis`, `needs_chromium`).
+On a bare machine such a test is skipped and the last lines of the run name what was
+left out and why; with MUSTER_REQUIRE_SERVICES=1 (CI) the missing service fails it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import socket
+from collections import Counter
+from urllib.parse import urlsplit
+
+import pytest
+
+POSTGRES_URL = os.environ.get(
+    "MUSTER_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/test"
+)
+REDIS_URL = os.environ.get("MUSTER_TEST_REDIS", "redis://127.0.0.1:6379/5")
+REQUIRED = os.environ.get("MUSTER_REQUIRE_SERVICES", "") not in {"", "0"}
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+left_out: Counter[str] = Counter()
+
+
+@functools.cache
+def missing_postgres() -> str:
+    """Why PostgreSQL cannot be used, "" if it can."""
+    import psycopg
+
+    try:
+        psycopg.connect(POSTGRES_URL, connect_timeout=3).close()
+    except psycopg.Error as error:
+        return f"no PostgreSQL at {_place(POSTGRES_URL)} ({_first_line(error)})"
+    return ""
+
+
+@functools.cache
+def missing_redis() -> str:
+    """Why Redis cannot be used, "" if it can."""
+    import redis
+
+    client = redis.Redis.from_url(REDIS_URL, socket_connect_timeout=3, socket_timeout=3)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        return f"no Redis at {_place(REDIS_URL)} ({_first_line(error)})"
+    finally:
+        client.close()
+    return ""
+
+
+def chromium_path() -> str:
+    """The installed Chromium, "" if there is none."""
+    named = os.environ.get("MUSTER_TEST_CHROMIUM", "")
+    if named:
+        return shutil.which(named) or ""
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), "")
+
+
+@functools.cache
+def missing_chromium() -> str:
+    """Why no browser test can run, "" if one can."""
+    return "" if chromium_path() else "Chromium is not installed"
+
+
+NEEDS = {
+    "needs_postgres": missing_postgres,
+    "needs_redis": missing_redis,
+    "needs_chromium": missing_chromium,
+}
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or ''}".rstrip(":")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or fail, a test whose need is not there."""
+    for marker, missing in NEEDS.items():
+        if item.get_closest_marker(marker) is None:
+            continue
+        reason = missing()
+        if reason and REQUIRED:
+            pytest.fail(f"{reason}, and MUSTER_REQUIRE_SERVICES is set", pytrace=False)
+        elif reason:
+            pytest.skip(f"left out: {reason}")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count what was left out (with xdist this runs where the reports arrive)."""
+    if report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith("left out: "):
+            left_out[reason.removeprefix("left out: ")] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in the last lines what this run did not try."""
+    if not left_out:
+        return
+    terminalreporter.section("left out on this machine")
+    for reason, count in sorted(left_out.items()):
+        terminalreporter.write_line(f"{count} tests: {reason}")

@@ -20,7 +20,12 @@ POSTGRES_URL = os.environ.get(
 )
 REDIS_URL = os.environ.get("MUSTER_TEST_REDIS", "redis://127.0.0.1:6379/5")
 REQUIRED = os.environ.get("MUSTER_REQUIRE_SERVICES", "") not in {"", "0"}
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+)
 
 left_out: Counter[str] = Counter()
 

@@ -10,6 +10,7 @@ import functools
 import os
 import shutil
 import socket
+import sys
 from collections import Counter
 from urllib.parse import urlsplit
 
@@ -94,6 +95,33 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a second run take only what another database could change."""
+    parser.addoption(
+        "--only-database",
+        action="store_true",
+        help="only the tests that use the database (for the run on PostgreSQL)",
+    )
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Drop tests without a database where `--only-database` asks for it."""
+    if not config.getoption("--only-database"):
+        return
+    dropped = [item for item in items if not _uses_database(item)]
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = [item for item in items if _uses_database(item)]
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return item.get_closest_marker("django_db") is not None or bool(
+        {"db", "transactional_db", "live_server"} & set(fixtures)
+    )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, or fail, a test whose need is not there."""
@@ -122,3 +150,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("left out on this machine")
     for reason, count in sorted(left_out.items()):
         terminalreporter.write_line(f"{count} tests: {reason}")
+
+
+def main() -> int:
+    """Print PostgreSQL's address for the run on it; 1 if there is none."""
+    if reason := missing_postgres():
+        if not REQUIRED:
+            return 1
+        sys.exit(f"{reason}, and MUSTER_REQUIRE_SERVICES is set")
+    sys.stdout.write(f"{POSTGRES_URL}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

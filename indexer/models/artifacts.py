@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from indexer.models.fields import UNKNOWN_TIME, ExactJSONField
 from indexer.models.repositories import Repository
 
 
@@ -11,7 +12,10 @@ class Annotation(models.Model):
     """What a registry file says of an artifact at one commit."""
 
     artifact = models.ForeignKey(
-        "Artifact", on_delete=models.CASCADE, related_name="annotations"
+        "Artifact",
+        on_delete=models.CASCADE,
+        related_name="annotations",
+        db_index=False,  # `annotation_once` begins with it
     )
     commit_id = models.CharField(max_length=64)
     source = models.TextField()  # the file: "artifacts.yaml", "sub/dvc.yaml"
@@ -19,7 +23,7 @@ class Annotation(models.Model):
     type = models.CharField(max_length=255, blank=True)
     description = models.TextField(blank=True)
     labels = models.JSONField(default=list)
-    meta = models.JSONField(null=True)
+    meta = ExactJSONField(null=True)
 
     class Meta:
         constraints = [
@@ -38,10 +42,14 @@ class Artifact(models.Model):
     Description, labels, type and path are those at the default branch's head (or,
     for an artifact the head no longer annotates, those of its latest version). The
     fields from `search` on are copies that let the list filter and sort by an
-    index."""
+    index. To sort by a time use its `_key` (seconds since 1970 UTC, UNKNOWN_TIME
+    without one): null sorts first on one database and last on the other."""
 
     repository = models.ForeignKey(
-        Repository, on_delete=models.CASCADE, related_name="artifacts"
+        Repository,
+        on_delete=models.CASCADE,
+        related_name="artifacts",
+        db_index=False,  # `artifact_once` begins with it
     )
     name = models.CharField(max_length=255)  # "churn", "models/cv:detector"
     type = models.CharField(max_length=255, blank=True, default="")
@@ -64,7 +72,9 @@ class Artifact(models.Model):
     latest_at = models.DateTimeField(null=True)
     latest_by = models.TextField(blank=True, default="")
     last_event_at = models.DateTimeField(null=True)
+    last_event_key = models.BigIntegerField(default=UNKNOWN_TIME)
     last_assignment_at = models.DateTimeField(null=True)
+    last_assignment_key = models.BigIntegerField(default=UNKNOWN_TIME)
     version_count = models.PositiveIntegerField(default=0)
     event_count = models.PositiveIntegerField(default=0)
     problem_count = models.PositiveIntegerField(default=0)
@@ -79,9 +89,9 @@ class Artifact(models.Model):
                 fields=["repository_key", "name_key", "id"], name="artifact_by_repo"
             ),
             models.Index(fields=["latest_key", "id"], name="artifact_by_latest"),
-            models.Index(fields=["last_event_at", "id"], name="artifact_by_activity"),
+            models.Index(fields=["last_event_key", "id"], name="artifact_by_activity"),
             models.Index(
-                fields=["last_assignment_at", "id"], name="artifact_by_assigned"
+                fields=["last_assignment_key", "id"], name="artifact_by_assigned"
             ),
             models.Index(fields=["type"], name="artifact_by_type"),
         ]
@@ -111,7 +121,10 @@ class Version(models.Model):
     """A version of an artifact: `vX.Y.Z` on a commit, or an unregistered commit."""
 
     artifact = models.ForeignKey(
-        Artifact, on_delete=models.CASCADE, related_name="versions"
+        Artifact,
+        on_delete=models.CASCADE,
+        related_name="versions",
+        db_index=False,  # `version_once` begins with it
     )
     name = models.CharField(max_length=255)
     commit_id = models.CharField(max_length=64)
@@ -145,7 +158,10 @@ class StageHolder(models.Model):
     holder; others come after it where several versions may share a stage."""
 
     artifact = models.ForeignKey(
-        Artifact, on_delete=models.CASCADE, related_name="holders"
+        Artifact,
+        on_delete=models.CASCADE,
+        related_name="holders",
+        db_index=False,  # `holder_once` begins with it
     )
     version = models.ForeignKey(
         Version, on_delete=models.CASCADE, related_name="holders"

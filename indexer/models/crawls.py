@@ -24,7 +24,10 @@ class Crawl(models.Model):
         ADDED = "added", "Repository added"
 
     repository = models.ForeignKey(
-        Repository, on_delete=models.CASCADE, related_name="crawls"
+        Repository,
+        on_delete=models.CASCADE,
+        related_name="crawls",
+        db_index=False,  # `crawl_newest` begins with it
     )
     status = models.CharField(
         max_length=9, choices=Status.choices, default=Status.RUNNING

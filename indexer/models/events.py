@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from indexer.models.artifacts import Artifact
+from indexer.models.fields import UNKNOWN_TIME
 from indexer.models.repositories import Repository
 
 
@@ -12,8 +13,10 @@ class Event(models.Model):
     """A registration, deregistration, assignment, unassignment or deprecation.
 
     `at` is null when the tag's date cannot be read. Newest first is
-    `-at, -position, -id`; `position` grows with gto's history order within a
-    repository, so that events of one second stay in it."""
+    `-at_key, -position, -id`: `at_key` is the moment in seconds since 1970 UTC
+    (UNKNOWN_TIME without one, which sorts before every date on both databases), and
+    `position` counts up, in gto's history order, the events of a repository that
+    fall into one second."""
 
     class Kind(models.TextChoices):
         REGISTRATION = "registration", "Registration"
@@ -23,16 +26,23 @@ class Event(models.Model):
         DEPRECATION = "deprecation", "Deprecation"
 
     repository = models.ForeignKey(
-        Repository, on_delete=models.CASCADE, related_name="events"
+        Repository,
+        on_delete=models.CASCADE,
+        related_name="events",
+        db_index=False,  # `event_by_repository` begins with it
     )
     artifact = models.ForeignKey(
-        Artifact, on_delete=models.CASCADE, related_name="events"
+        Artifact,
+        on_delete=models.CASCADE,
+        related_name="events",
+        db_index=False,  # `event_by_artifact` begins with it
     )
     kind = models.CharField(max_length=14, choices=Kind.choices)
     version = models.CharField(max_length=255, blank=True, default="")
     stage = models.CharField(max_length=255, blank=True, default="")
     commit_id = models.CharField(max_length=64)
     at = models.DateTimeField(null=True)
+    at_key = models.BigIntegerField(default=UNKNOWN_TIME)
     offset = models.IntegerField(default=0)  # minutes east of UTC, as written
     position = models.IntegerField(default=0)
     author_name = models.TextField(blank=True)
@@ -49,10 +59,14 @@ class Event(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["artifact", "at", "position"], name="event_by_artifact"
+                fields=["artifact", "at_key", "position"], name="event_by_artifact"
             ),
-            models.Index(fields=["at", "position"], name="event_by_time"),
-            models.Index(fields=["author_email", "at"], name="event_by_person"),
+            models.Index(
+                fields=["repository", "at_key", "position"],
+                name="event_by_repository",
+            ),
+            models.Index(fields=["at_key", "position", "id"], name="event_by_time"),
+            models.Index(fields=["author_email", "at_key"], name="event_by_person"),
         ]
 
     def __str__(self) -> str:
@@ -63,7 +77,10 @@ class Problem(models.Model):
     """Input of a repository that could not be read, with its place. Derived."""
 
     repository = models.ForeignKey(
-        Repository, on_delete=models.CASCADE, related_name="problems"
+        Repository,
+        on_delete=models.CASCADE,
+        related_name="problems",
+        db_index=False,  # `problem_by_repository` begins with it
     )
     artifact = models.ForeignKey(
         Artifact, null=True, on_delete=models.SET_NULL, related_name="problems"

@@ -58,7 +58,9 @@ class Repository(models.Model):
     enqueued_at = models.DateTimeField(null=True, blank=True)
     lease_id = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
+    lease_holder = models.CharField(max_length=200, blank=True, default="")  # host/pid
     attempts = models.PositiveIntegerField(default=0)  # begun since the last end
+    failures = models.PositiveIntegerField(default=0)  # failed since the last success
 
     # What the last crawls found.
     state = models.CharField(max_length=12, choices=State.choices, default=State.NEW)
@@ -72,6 +74,8 @@ class Repository(models.Model):
     artifact_count = models.PositiveIntegerField(default=0)
     model_count = models.PositiveIntegerField(default=0)
     tag_count = models.PositiveIntegerField(default=0)
+    version_count = models.PositiveIntegerField(default=0)
+    event_count = models.PositiveIntegerField(default=0)
     problem_count = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -94,7 +98,10 @@ class RepositoryFacet(models.Model):
         STAGE = "stage", "stage"
 
     repository = models.ForeignKey(
-        Repository, on_delete=models.CASCADE, related_name="facets"
+        Repository,
+        on_delete=models.CASCADE,
+        related_name="facets",
+        db_index=False,  # `facet_once` begins with it
     )
     kind = models.CharField(max_length=5, choices=Kind.choices)
     value = models.CharField(max_length=255, blank=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from indexer.models.fields import ExactJSONField
 from indexer.models.repositories import Repository
 
 
@@ -63,7 +64,10 @@ class FileSet(models.Model):
     with the same listing share one row, by the digest of it."""
 
     repository = models.ForeignKey(
-        Repository, on_delete=models.CASCADE, related_name="file_sets"
+        Repository,
+        on_delete=models.CASCADE,
+        related_name="file_sets",
+        db_index=False,  # `file_set_once` begins with it
     )
     digest = models.CharField(max_length=64)
     files = models.JSONField(default=list)
@@ -83,7 +87,10 @@ class Commit(models.Model):
     """A commit that a tag names, or the head of the default branch."""
 
     repository = models.ForeignKey(
-        Repository, on_delete=models.CASCADE, related_name="commits"
+        Repository,
+        on_delete=models.CASCADE,
+        related_name="commits",
+        db_index=False,  # `commit_once` begins with it
     )
     commit_id = models.CharField(max_length=64)
     author_name = models.TextField(blank=True)
@@ -95,7 +102,7 @@ class Commit(models.Model):
     committed_seconds = models.BigIntegerField(null=True)
     committed_offset = models.IntegerField(default=0)
     message = models.TextField(blank=True)
-    file_set = models.ForeignKey(FileSet, null=True, on_delete=models.PROTECT)
+    file_set = models.ForeignKey(FileSet, null=True, on_delete=models.RESTRICT)
     problems = models.JSONField(default=list)  # of reading its tree
 
     class Meta:
@@ -113,10 +120,13 @@ class Document(models.Model):
     """A registry file's content by its blob id: parsed once ever."""
 
     repository = models.ForeignKey(
-        Repository, on_delete=models.CASCADE, related_name="documents"
+        Repository,
+        on_delete=models.CASCADE,
+        related_name="documents",
+        db_index=False,  # `document_once` begins with it
     )
     blob_id = models.CharField(max_length=64)
-    value = models.JSONField(null=True)
+    value = ExactJSONField(null=True)
     problem = models.TextField(blank=True, default="")
     line = models.PositiveIntegerField(null=True)
 

@@ -50,6 +50,9 @@ def _list_item(member: Value) -> list[str]:
     if isinstance(member, Mapping) and member:
         first, *rest = _mapping_lines(member)
         return [f"- {first}", *(f"  {line}" for line in rest)]
+    if isinstance(member, Sequence) and not isinstance(member, str) and member:
+        first, *rest = [line for inner in member for line in _list_item(inner)]
+        return [f"- {first}", *(f"  {line}" for line in rest)]
     return _entry("-", member)
 
 

@@ -13,7 +13,7 @@ from indexer.models.artifacts import (
 from indexer.models.crawls import Crawl
 from indexer.models.events import Event, Problem
 from indexer.models.repositories import Repository, RepositoryFacet
-from indexer.models.snapshots import Commit, Document, FileSet, Tag
+from indexer.models.snapshots import Commit, Document, FileSet, Snapshot, Tag
 
 __all__ = [
     "Annotation",
@@ -27,6 +27,7 @@ __all__ = [
     "Problem",
     "Repository",
     "RepositoryFacet",
+    "Snapshot",
     "StageHolder",
     "Tag",
     "Version",

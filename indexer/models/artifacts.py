@@ -127,7 +127,8 @@ class Version(models.Model):
         db_index=False,  # `version_once` begins with it
     )
     name = models.CharField(max_length=255)
-    commit_id = models.CharField(max_length=64)
+    commit_id = models.CharField(max_length=64)  # what the tag names, as in gto
+    peeled_id = models.CharField(max_length=64, blank=True, default="")  # the commit
     rank = models.PositiveIntegerField()  # 0 is gto's first: greatest SemVer
     is_active = models.BooleanField()
     is_registered = models.BooleanField()

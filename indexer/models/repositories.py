@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
+
+from indexer.core.state import Reading
 
 
 class Repository(models.Model):
@@ -71,6 +74,7 @@ class Repository(models.Model):
     default_branch = models.CharField(max_length=255, blank=True, default="")
     head = models.CharField(max_length=64, blank=True, default="")
     stage_order = models.JSONField(default=list)  # from .gto at the head
+    has_stage_list = models.BooleanField(default=False)  # .gto says which are allowed
     artifact_count = models.PositiveIntegerField(default=0)
     model_count = models.PositiveIntegerField(default=0)
     tag_count = models.PositiveIntegerField(default=0)
@@ -86,6 +90,11 @@ class Repository(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def stage_reading(self) -> Reading:
+        """How its stage tags are read: as it says itself, else as the site does."""
+        return Reading(self.reading or settings.MUSTER_READING)
 
 
 class RepositoryFacet(models.Model):

@@ -139,3 +139,19 @@ class Document(models.Model):
 
     def __str__(self) -> str:
         return self.blob_id
+
+
+class Snapshot(models.Model):
+    """What else was seen of a repository: the part of its snapshot that is no list of
+    tags, commits or files. Apart from Repository, whose rows every page reads."""
+
+    repository = models.OneToOneField(
+        Repository, on_delete=models.CASCADE, related_name="snapshot"
+    )
+    default_branch = models.TextField(blank=True, default="")
+    head = models.CharField(max_length=64, blank=True, default="")
+    branches = ExactJSONField(default=dict)  # name -> commit id
+    problems = ExactJSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"{self.default_branch} {self.head}"

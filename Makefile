@@ -4,7 +4,7 @@ PY := .venv/bin/python
 N ?= 10000
 ARGS ?=
 
-.PHONY: help run demo test fuzz bench lint format clean
+.PHONY: help run demo test fuzz bench lint format secrets clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -37,6 +37,17 @@ format: ## Rewrite the files in the house style
 	@.ci/venv requirements-dev.txt
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+# The containers run as a user of their own: the files are readable, the folder is not.
+secrets: ## Make random keys for compose.yaml under secrets/ (keeps existing ones)
+	@test ! -e secrets || { echo "secrets/ exists already."; exit 1; }
+	@mkdir -m 0700 secrets && cd secrets && python3 -c "import secrets; \
+	  password = secrets.token_hex(24); \
+	  url = f'postgres://muster:{password}@db:5432/muster'; \
+	  files = {'secret_key': secrets.token_urlsafe(50), \
+	    'postgres_password': password, 'database_url': url}; \
+	  [open(name, 'w').write(text) for name, text in files.items()]" \
+	  && chmod 0444 * && echo "Made secrets/: keep a copy, it holds the only keys."
 
 clean: ## Remove .venv and caches; var/ with your data stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis staticfiles

@@ -1,0 +1,34 @@
+# One image for web, worker and scheduler; compose.yaml says which is which.
+FROM python:3.11-slim-bookworm AS packages
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m venv /venv
+COPY requirements.txt constraints.txt /tmp/
+RUN /venv/bin/pip install --requirement /tmp/requirements.txt
+
+FROM python:3.11-slim-bookworm
+# git and ssh read the repositories; nothing else is needed.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends git openssh-client ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin muster \
+    && install -d -o muster -g muster -m 0700 /data
+COPY --from=packages /venv /venv
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    DEBUG=False \
+    HOST=0.0.0.0 \
+    PORT=8000 \
+    MUSTER_DATA=/data
+WORKDIR /app
+COPY . .
+# Compiled once here, because the file system is read-only later. The values below are
+# for this line alone; none of them is kept in the image.
+RUN python -m compileall -q . \
+    && SECRET_KEY=only-for-collectstatic ALLOWED_HOSTS=localhost MUSTER_DATA=/tmp/build \
+       python manage.py collectstatic --noinput \
+    && rm -rf /tmp/build
+USER muster
+VOLUME /data
+EXPOSE 8000
+CMD ["gunicorn", "registry_site.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4", "--worker-tmp-dir", "/dev/shm", "--timeout", "60", "--access-logfile", "-"]

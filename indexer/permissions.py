@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import Model, QuerySet
+
+from indexer.models import Repository
 
 User = AbstractBaseUser | AnonymousUser
+Row = TypeVar("Row", bound=Model)
 
 
 def can_read(user: User) -> bool:
@@ -17,3 +23,23 @@ def can_read(user: User) -> bool:
 def can_manage(user: User) -> bool:
     """May add repositories and ask for crawls: an admin."""
     return user.is_authenticated and user.is_active and user.is_staff
+
+
+def visible_repositories(user: User) -> QuerySet[Repository]:
+    """The repositories whose models this person may see. Every query of pages and
+    API starts here."""
+    if can_read(user):
+        return Repository.objects.all()
+    return Repository.objects.none()
+
+
+def within_sight(
+    rows: QuerySet[Row], user: User, repository: str = "repository"
+) -> QuerySet[Row]:
+    """`rows` of visible repositories; `repository` is the path to theirs. Where all
+    are visible no condition is added: even one that is always true would keep the
+    database from answering by an index."""
+    visible = visible_repositories(user)
+    if not visible.query.has_filters():
+        return rows
+    return rows.filter(**{f"{repository}__in": visible})

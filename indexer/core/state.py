@@ -6,100 +6,47 @@ independent of the order of its input. Rules: gto 1.10.1; see docs/semantics.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import replace
 
-from indexer.core.events import Event
-from indexer.core.snapshot import (
-    GitCommit,
-    Instant,
-    Json,
-    Person,
-    Problem,
-    RepositorySnapshot,
+from indexer.core.annotations import AnnotationIndex
+from indexer.core.artifact_files import Config
+from indexer.core.digests import artifact_digest, tie_positions
+from indexer.core.events import Event, EventKind, moment
+from indexer.core.fold import FoldContext, fold_artifact
+from indexer.core.registry import (
+    MAX_NAME,
+    Annotation,
+    Artifact,
+    Reading,
+    RegistryState,
+    StageHolder,
+    Version,
+    VersionStage,
 )
+from indexer.core.snapshot import GitCommit, Instant, Problem, RepositorySnapshot
+from indexer.core.tag_reading import read_tags
 
+__all__ = [
+    "MAX_NAME",
+    "Annotation",
+    "Artifact",
+    "Reading",
+    "RegistryState",
+    "StageHolder",
+    "Version",
+    "VersionStage",
+    "build_state",
+    "tie_positions",
+]
 
-class Reading(StrEnum):
-    """How stage tags are read: who holds a stage."""
-
-    TIME = "time"  # one version per stage, assigned last (gto's default)
-    SEMVER = "semver"  # one version per stage, the greatest (--sort semver)
-    SEVERAL = "several"  # several versions per stage (--vs -1)
-    KANBAN = "kanban"  # one stage per version, several per stage (--av 1 --vs -1)
-
-
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """What a registry file says about an artifact at one commit."""
-
-    artifact: str
-    source: str  # the file: "artifacts.yaml", "sub/dvc.yaml"
-    path: str = ""  # relative to the repository's root
-    type: str = ""
-    description: str = ""
-    labels: tuple[str, ...] = ()
-    meta: Json = None
-
-
-@dataclass(frozen=True, slots=True)
-class StageHolder:
-    """A version that holds a stage, by the chosen reading. `event` is the
-    assignment that counts: who, when, why."""
-
-    stage: str
-    version: str
-    commit_id: str
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A version: a name on a commit. The name is `vX.Y.Z…`, or the commit id for
-    an unregistered commit that a stage tag or an annotation names."""
-
-    name: str
-    commit_id: str
-    is_active: bool
-    is_registered: bool  # a registration names it, even if deregistered since
-    is_discovered: bool  # only an annotation at the head knows it
-    created_at: Instant | None
-    activated_at: Instant | None
-    author: Person
-    message: str
-    ref: str  # the tag (or commit id) that `created_at` and `author` come from
-    events: tuple[Event, ...]  # of this version, oldest first
-    stages: tuple[str, ...]  # stages it holds, by the chosen reading
-    annotation: Annotation | None  # as written at its commit
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """A registry entry. `versions`: gto's order, greatest SemVer first, unregistered
-    commits last. `stages`: stage -> holders, first one first; empty ones left out."""
-
-    name: str
-    is_active: bool  # False while its newest event is a deprecation
-    is_registered: bool  # any tag names it
-    latest: Version | None  # greatest active registered version
-    versions: tuple[Version, ...]
-    stages: Mapping[str, tuple[StageHolder, ...]]
-    annotation: Annotation | None  # at the default branch's head
-    only_dvc_yaml: bool  # gto does not list it: no tag and no artifacts.yaml names it
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryState:
-    """Everything one repository says, by one reading, at one point in time."""
-
-    reading: Reading
-    at: Instant | None  # None: now, every event counts
-    artifacts: Mapping[str, Artifact] = field(default_factory=dict)  # by name, sorted
-    events: tuple[Event, ...] = ()  # newest first, gto's history order
-    problems: tuple[Problem, ...] = ()  # sorted, without doubles
-    stage_order: tuple[str, ...] = ()  # from .gto at the head, else ()
-    commits: Mapping[str, GitCommit] = field(default_factory=dict)
+# Events of one second in gto's history, oldest first.
+_PRIORITY = {
+    EventKind.DEPRECATION: 0,
+    EventKind.REGISTRATION: 1,
+    EventKind.DEREGISTRATION: 2,
+    EventKind.ASSIGNMENT: 3,
+    EventKind.UNASSIGNMENT: 4,
+}
 
 
 def build_state(
@@ -108,5 +55,141 @@ def build_state(
     reading: Reading = Reading.TIME,
     at: Instant | None = None,
 ) -> RegistryState:
-    """Fold a snapshot into the state it means, as of `at` (None: all of it)."""
-    raise NotImplementedError
+    """Fold a snapshot into the state it means, as of `at` (None: all of it).
+
+    As of a time: tags dated later do not count, commits made later neither; tags
+    without a date always do. The head's annotations count if the head itself is old
+    enough. `.gto` is always the head's."""
+    annotations = AnnotationIndex(snapshot)
+    head = snapshot.commits.get(snapshot.head)
+    if head and at and moment(head.committed) > at.seconds:
+        head = None
+    read, problems = read_tags(snapshot.tags, at)
+    in_artifacts_yaml, in_dvc_yaml = annotations.listed(head) if head else ([], [])
+    context = FoldContext(reading, at, annotations, snapshot.commits, head)
+
+    names = dict.fromkeys([*read, *in_artifacts_yaml, *in_dvc_yaml])
+    listed = set(in_artifacts_yaml)
+    folded: list[Artifact] = []
+    for position, name in enumerate(names):
+        artifact, more = fold_artifact(
+            name,
+            read.get(name, []),
+            context,
+            in_artifacts_yaml=name in listed,
+            position=position,
+        )
+        folded.append(artifact)
+        problems.extend(more)
+
+    config = annotations.config()
+    problems.extend(replace(p, commit_id=snapshot.head) for p in config.problems)
+    problems.extend(_outside_config(folded, config, snapshot.head))
+    problems.extend(snapshot.problems)
+    problems.extend(annotations.problems(_used_commits(folded, snapshot, head)))
+    ordered_problems = _sorted_once(problems)
+
+    events = _history(folded)
+    ties = tie_positions(events)
+    by_artifact: dict[str, list[Problem]] = {}
+    for problem in ordered_problems:
+        by_artifact.setdefault(problem.artifact, []).append(problem)
+    artifacts = {
+        artifact.name: replace(
+            artifact,
+            digest=artifact_digest(
+                artifact, by_artifact.get(artifact.name, []), ties, reading, at
+            ),
+        )
+        for artifact in sorted(folded, key=lambda artifact: artifact.name)
+    }
+    return RegistryState(
+        reading=reading,
+        at=at,
+        artifacts=artifacts,
+        events=events,
+        problems=ordered_problems,
+        stage_order=config.stages or (),
+        commits=snapshot.commits,
+        has_stage_list=config.stages is not None,
+    )
+
+
+def _history(folded: list[Artifact]) -> tuple[Event, ...]:
+    """All events, newest first, as `gto history` sorts them: stably by time and kind
+    over artifacts in the order of their first tag, then reversed."""
+    events = [event for artifact in folded for event in artifact.events]
+    events.sort(key=lambda event: (event.moment, _PRIORITY[event.kind]))
+    events.reverse()
+    return tuple(events)
+
+
+def _used_commits(
+    folded: list[Artifact], snapshot: RepositorySnapshot, head: GitCommit | None
+) -> list[GitCommit]:
+    """The commits whose files count: the head's and the versions'."""
+    commits = {} if head is None else {head.id: head}
+    for artifact in folded:
+        for version in artifact.versions:
+            commit = snapshot.commits.get(version.peeled_id)
+            if commit is not None:
+                commits[commit.id] = commit
+    return list(commits.values())
+
+
+def _outside_config(folded: list[Artifact], config: Config, head: str) -> list[Problem]:
+    """Stages and types that `.gto` does not list; they are shown all the same."""
+    problems: list[Problem] = []
+    for artifact in folded:
+        if config.stages is not None:
+            problems.extend(
+                Problem(
+                    "stage-not-listed",
+                    f"Stage {stage} of {artifact.name} is not among the stages that"
+                    " .gto lists. Add it there or unassign it.",
+                    artifact=artifact.name,
+                    tag=tag,
+                )
+                for stage, tag in _newest_assignments(artifact)
+                if stage not in config.stages
+            )
+        note = artifact.annotation
+        if note and note.type and config.types and note.type not in config.types:
+            problems.append(
+                Problem(
+                    "type-not-listed",
+                    f"Type {note.type} of {artifact.name} is not among the types that"
+                    " .gto lists.",
+                    artifact=artifact.name,
+                    path=note.source,
+                    commit_id=head,
+                )
+            )
+    return problems
+
+
+def _newest_assignments(artifact: Artifact) -> list[tuple[str, str]]:
+    """Each stage that was ever assigned, with the ref of its newest assignment."""
+    newest: dict[str, tuple[int, str]] = {}
+    for version in artifact.versions:
+        for stage in version.stage_events:
+            for event in stage.assignments[-1:]:
+                found = event.moment, event.refs[0]
+                newest[stage.stage] = max(newest.get(stage.stage, found), found)
+    return [(stage, ref) for stage, (_, ref) in newest.items()]
+
+
+def _sorted_once(problems: list[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(set(problems), key=_problem_order))
+
+
+def _problem_order(problem: Problem) -> tuple[str | int, ...]:
+    return (
+        problem.artifact,
+        problem.path,
+        problem.tag,
+        problem.line or 0,
+        problem.code,
+        problem.commit_id,
+        problem.text,
+    )

@@ -1,0 +1,197 @@
+"""Parsers of raw Git tag and commit objects, on bytes. Total: any bytes in, a value
+out; what could not be read is unknown and named among the flaws, never invented."""
+
+from __future__ import annotations
+
+import re
+
+from indexer.core.snapshot import (
+    FIRST_SECOND,
+    LAST_SECOND,
+    GitCommit,
+    Instant,
+    ObjectType,
+    Person,
+    TagObject,
+    text,
+)
+
+# Lines that open a signature; the last such line counts (gpg-interface.c in Git).
+_SIGNATURES = (
+    b"-----BEGIN PGP SIGNATURE-----",
+    b"-----BEGIN PGP MESSAGE-----",
+    b"-----BEGIN SSH SIGNATURE-----",
+    b"-----BEGIN SIGNED MESSAGE-----",
+)
+_SIGNATURE_LINE = re.compile(
+    rb"^(?:" + rb"|".join(map(re.escape, _SIGNATURES)) + rb")", re.MULTILINE
+)
+_ID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})")
+_SECONDS = re.compile(rb"-?[0-9]{1,19}")
+_ZONE = re.compile(rb"([+-])([0-9]{1,9})")
+# Encodings that people's Git really writes. Others (Python knows `zip`) stay closed.
+_ENCODINGS = re.compile(
+    r"(?:iso-?8859-?[0-9]{1,2}|latin-?[0-9]{1,2}|(?:cp|windows-)125[0-8]|koi8-[ru]"
+    r"|shift[-_]jis|cp932|sjis|euc[-_](?:jp|kr)|gbk?|gb2312|gb18030|big5|utf-?16)",
+    re.IGNORECASE,
+)
+
+
+def parse_tag_object(object_id: str, body: bytes) -> TagObject:
+    """The annotated tag object `body` (without Git's own header)."""
+    headers, message = _split(body)
+    encoding = text(headers.get(b"encoding", b""))
+    flaws: list[str] = []
+
+    name = text(headers.get(b"tag", b""))
+    if not name:
+        flaws.append("The tag object has no name inside.")
+    target_id = text(headers.get(b"object", b"")).lower()
+    if not _ID.fullmatch(target_id):
+        flaws.append("The tag object does not say which object it tags.")
+        target_id = ""
+    try:
+        target_type = ObjectType(text(headers.get(b"type", b"")))
+    except ValueError:
+        target_type = ObjectType.MISSING
+        flaws.append("The tag object does not say what kind of object it tags.")
+
+    tagger: Person | None = None
+    tagged: Instant | None = None
+    if b"tagger" not in headers:
+        flaws.append("The tag object has no tagger, so person and date are unknown.")
+    else:
+        tagger, tagged, more = _signer(headers[b"tagger"], encoding, "tagger")
+        flaws.extend(more)
+
+    start = None
+    for match in _SIGNATURE_LINE.finditer(message):
+        start = match.start()
+    signature = b"" if start is None else message[start:]
+    words, broken = _decode(message[:start], encoding)
+    if broken:
+        flaws.append("The message is not UTF-8; unreadable bytes show as \ufffd.")
+    return TagObject(
+        object_id=object_id,
+        name=name,
+        target_id=target_id,
+        target_type=target_type,
+        tagger=tagger,
+        tagged=tagged,
+        message=words.strip(),
+        signature=signature,
+        flaws=tuple(flaws),
+    )
+
+
+def parse_commit_object(
+    object_id: str, body: bytes
+) -> tuple[str, tuple[str, ...], GitCommit]:
+    """The commit object `body`: its tree's id ("" if it names none), its parents, and
+    the commit without files. The message keeps its end (gto prints it so) and loses
+    the empty lines before it. A signature (`gpgsig`) is skipped."""
+    headers, message = _split(body)
+    encoding = text(headers.get(b"encoding", b""))
+    tree = text(headers.get(b"tree", b""))
+    parents = tuple(
+        text(line[7:])
+        for line in body.partition(b"\n\n")[0].split(b"\n")
+        if line.startswith(b"parent ")
+    )
+    author, authored, _ = _signer(headers.get(b"author", b""), encoding, "author")
+    committer, committed, _ = _signer(
+        headers.get(b"committer", b""), encoding, "committer"
+    )
+    commit = GitCommit(
+        id=object_id,
+        author=author,
+        authored=authored,
+        committer=committer,
+        committed=committed,
+        message=_decode(message, encoding)[0].lstrip("\n"),
+    )
+    return tree if _ID.fullmatch(tree) else "", parents, commit
+
+
+def _split(body: bytes) -> tuple[dict[bytes, bytes], bytes]:
+    """The headers of an object, the first of each kind, and what follows them. A
+    header goes on in lines that begin with a space (`gpgsig`)."""
+    head, _, message = body.partition(b"\n\n")
+    if body.startswith(b"\n"):
+        head, message = b"", body[1:]
+    headers: dict[bytes, bytes] = {}
+    for line in head.split(b"\n"):
+        if line.startswith(b" "):
+            continue
+        key, space, value = line.partition(b" ")
+        if space:
+            headers.setdefault(key, value)
+    return headers, message
+
+
+def _decode(raw: bytes, encoding: str) -> tuple[str, bool]:
+    """Text, and whether bytes of it could not be read. UTF-8 first, whatever the
+    object says, as gto; then the encoding it says."""
+    try:
+        return raw.decode().replace("\0", "\ufffd"), b"\0" in raw
+    except UnicodeDecodeError:
+        pass  # not UTF-8: what does the object itself say?
+    if _ENCODINGS.fullmatch(encoding):
+        try:
+            return raw.decode(encoding).replace("\0", "\ufffd"), False
+        except (UnicodeError, LookupError):
+            pass  # it says it wrongly: show what can be read
+    return text(raw), True
+
+
+def _signer(
+    raw: bytes, encoding: str, what: str
+) -> tuple[Person, Instant | None, list[str]]:
+    """`Name <e-mail> seconds zone`: the person, the moment, and what was wrong."""
+    flaws: list[str] = []
+    head, bracket, when = raw.rpartition(b">")
+    if not bracket:
+        person, broken = _decode(raw, encoding)
+        flaws.append(f"The {what} has no e-mail and no date.")
+        return Person(person.strip(), ""), None, flaws
+    # The last `<` opens the address; a name may hold one too.
+    name_raw, _, email_raw = head.rpartition(b"<")
+    name, broken = _decode(name_raw, encoding)
+    email, email_broken = _decode(email_raw, encoding)
+    name, email = name.strip(), email.strip()
+    if broken or email_broken:
+        flaws.append(f"The {what} is not UTF-8; unreadable bytes show as \ufffd.")
+    if not name:
+        flaws.append(f"The {what} has no name.")
+    if not email:
+        flaws.append(f"The {what} has no e-mail.")
+    return Person(name, email), _moment(when, what, flaws), flaws
+
+
+def _moment(raw: bytes, what: str, flaws: list[str]) -> Instant | None:
+    """The moment of `seconds zone`; None and a flaw when there is none to read."""
+    parts = raw.split()
+    if not parts:
+        flaws.append(f"The {what} has no date.")
+        return None
+    shown = text(parts[0][:40])
+    if not _SECONDS.fullmatch(parts[0]):
+        flaws.append(f"The date of the {what} cannot be read: {shown}.")
+        return None
+    seconds = int(parts[0])
+    if not FIRST_SECOND <= seconds <= LAST_SECOND:
+        flaws.append(
+            f"The date of the {what} lies outside the years 2 to 9998: {shown}."
+        )
+        return None
+    zone = _ZONE.fullmatch(parts[1]) if len(parts) == 2 else None
+    if zone is None:
+        flaws.append(f"The time zone of the {what} cannot be read; UTC is shown.")
+        return Instant(seconds)
+    hours, minutes = divmod(int(zone[2]), 100)
+    offset = hours * 60 + minutes
+    if offset >= 24 * 60:
+        shown = text(parts[1][:40])
+        flaws.append(f"The {what}'s time zone {shown} is none; UTC is shown.")
+        return Instant(seconds)
+    return Instant(seconds, -offset if zone[1] == b"-" else offset)

@@ -3,6 +3,7 @@ reads a whole snapshot of it. Nothing else in Muster knows how."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,11 +39,16 @@ class Listing:
     default_branch: str = ""
     head: str = ""
     raw_tags: Mapping[str, bytes] = field(default_factory=dict)  # text -> exact bytes
+    # Ref -> what its annotated tag leads to, where the remote could tell.
+    peeled: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
         """A sha256 of the tags, the default branch and its head, hex."""
-        raise NotImplementedError
+        lines = [f"{ref}\0{object_id}\n" for ref, object_id in self.tags.items()]
+        lines.sort()
+        lines.append(f"\0{self.default_branch}\0{self.head}\n")
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,484 @@
+"""The one module that runs git.
+
+Every command is a whole, literal argument list with a fixed verb. What a repository
+or a person wrote gets in only as a remote's address, checked by `addresses.py`, behind
+`--`, or as object ids over standard input. The environment is made from scratch (`env
+-i`), so no configuration, hook, proxy or credential helper of whoever runs Muster has
+a say. A credential travels through a pipe to `askpass.sh`: it is in no command line,
+environment, file or message.
+
+Each command runs in a process group of its own. The group is killed when its time is
+over, when we stop listening, and (a watcher reads a pipe that only we hold) when this
+process dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from git.cmd import Git
+
+MAX_FILE_BYTES = 4 * 1024**3  # no file git writes may grow beyond it
+MAX_LISTING_BYTES = 256 * 1024**2  # about two million refs
+STDERR_BYTES = 16 * 1024  # of the beginning, and of the end
+ASKPASS = Path(__file__).with_name("askpass.sh")
+
+# Runs a command beside a watcher that ends the whole process group (`$$` leads it) as
+# soon as the pipe's other end, which only the Python process holds, is closed.
+WATCHED = (
+    '(read -r _ < "/dev/fd/$0"; kill -9 -$$) >&- 2>&- & watcher=$!; '
+    '"$@"; status=$?; kill -9 $watcher; wait $watcher 2>&-; exit $status'
+)
+
+# Files of the operator that say which certificates to trust; the rest of the
+# environment stays behind.
+KEPT_ENVIRONMENT = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+# Configuration of every command.
+QUIET = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "credential.helper=",
+    "safe.bareRepository=all",
+    "safe.directory=*",
+    "protocol.allow=never",
+)
+
+# Configuration of commands that reach a remote.
+NETWORK = (
+    "protocol.version=2",
+    "http.followRedirects=false",
+    "http.lowSpeedLimit=200",
+    "http.lowSpeedTime=30",
+    "http.emptyAuth=false",
+    "http.cookieFile=",
+    "transfer.fsckObjects=false",  # one bad tag would refuse the whole pack
+    "fetch.fsckObjects=false",
+    "transfer.bundleURI=false",
+    "fetch.unpackLimit=1",
+    "fetch.writeCommitGraph=false",
+    "fetch.recurseSubmodules=false",
+    "core.bigFileThreshold=5m",
+    "pack.threads=2",
+)
+
+# What serves a local path: the owner may be another user, and reading is all it does.
+UPLOAD_PACK = (
+    "git -c safe.directory=* -c safe.bareRepository=all -c core.hooksPath=/dev/null "
+    "-c core.fsmonitor=false -c uploadpack.allowFilter=true upload-pack"
+)
+
+# The user's own keys, agent and ~/.ssh/config are used: they are how a self-hosted
+# service proves itself to a server. Nothing is ever asked.
+SSH = (
+    "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o ConnectTimeout=15 "
+    "-o ServerAliveInterval=15 -o ServerAliveCountMax=3 -o ForwardAgent=no "
+    "-o ForwardX11=no -o ClearAllForwardings=yes -o PermitLocalCommand=no"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A checked remote, ready for git. `scheme` is https, http, ssh, git or file;
+    `addresses` are the IP addresses to use whatever the name resolves to by now."""
+
+    url: str
+    scheme: str
+    host: str = ""
+    port: int | None = None
+    username: str = ""
+    secret: str = field(default="", repr=False)
+    addresses: tuple[str, ...] = ()
+
+
+class GitFailed(Exception):
+    """A git command did not end well. `stderr` holds no credential."""
+
+    def __init__(self, verb: str, status: int | None, stderr: str, *, late: bool):
+        super().__init__(f"git {verb}: {'out of time' if late else status}")
+        self.verb = verb
+        self.status = status
+        self.stderr = stderr
+        self.late = late
+
+
+class GitMissing(Exception):
+    """There is no git on this machine."""
+
+
+def find_git() -> str:
+    """The absolute path of git. Raises GitMissing."""
+    found = shutil.which("git")
+    if found is None:
+        raise GitMissing("git is not installed, or not on the PATH of this process.")
+    return os.path.abspath(found)
+
+
+def ls_remote(connection: Connection, *, seconds: float) -> bytes:
+    """The remote's refs and what HEAD points to, in one round trip. Git's own format:
+    `ref: TARGET\\tHEAD`, then `ID\\tREF` lines, peeled ones with `^{}`."""
+    command = ["ls-remote", "--symref", *_upload_pack(connection)]
+    with _Process(
+        _network(connection),
+        [*command, "--", connection.url],
+        seconds=seconds,
+        connection=connection,
+    ) as process:
+        return process.read_all(MAX_LISTING_BYTES)
+
+
+def init(mirror: Path, object_format: str, *, seconds: float = 30) -> None:
+    """Make an empty bare repository at `mirror`, without hooks or samples."""
+    command = ["init", "--quiet", "--bare", "--template=", "--initial-branch=main"]
+    with _Process(
+        QUIET, [*command, f"--object-format={object_format}", "--", str(mirror)],
+        seconds=seconds,
+    ) as process:  # fmt: skip
+        process.read_all(1024)
+
+
+def fetch(
+    mirror: Path,
+    connection: Connection,
+    object_ids: Iterable[str],
+    *,
+    filtered: str,
+    shallow: bool,
+    have: str = "",
+    seconds: float,
+) -> None:
+    """Fetch objects by id into the mirror, writing no ref. `filtered` is git's filter
+    ("" for none); `have` a commit that the mirror holds, to save sending its trees."""
+    command = [
+        "fetch",
+        "--quiet",
+        "--no-progress",
+        "--no-tags",
+        "--no-write-fetch-head",
+        "--no-auto-maintenance",
+        "--no-recurse-submodules",
+        "--no-show-forced-updates",
+    ]
+    if filtered:
+        command.append(f"--filter={filtered}")
+    if shallow:
+        command.append("--depth=1")
+    if have:
+        command.append(f"--negotiation-tip={have}")
+    config = (
+        *_network(connection),
+        f"remote.origin.url={connection.url}",
+        "remote.origin.tagOpt=--no-tags",
+        # Only while fetching: a reader that knows of no promisor asks nobody for
+        # what is missing.
+        *(("remote.origin.promisor=true",) if filtered else ()),
+    )
+    with _Process(
+        config,
+        [*command, *_upload_pack(connection), "--stdin", "--", "origin"],
+        seconds=seconds,
+        connection=connection,
+        mirror=mirror,
+        stdin=object_ids,
+    ) as process:
+        process.read_all(64 * 1024)
+
+
+@contextlib.contextmanager
+def cat_file(
+    mirror: Path, object_ids: Iterable[str], *, check: bool, seconds: float
+) -> Iterator[IO[bytes]]:
+    """The objects of these ids, in order, as `cat-file --batch` writes them; with
+    `check` only their headers."""
+    mode = "--batch-check" if check else "--batch"
+    with _Process(
+        QUIET,
+        ["cat-file", mode, "--buffer"],
+        seconds=seconds,
+        mirror=mirror,
+        stdin=object_ids,
+    ) as process:
+        yield process.stdout
+
+
+def version() -> tuple[int, ...]:
+    """The version of git, such as (2, 39, 5). Raises GitMissing."""
+    with _Process(QUIET, ["version"], seconds=30) as process:
+        words = process.read_all(1024).decode("ascii", "replace").split()
+    numbers = words[2].split(".") if len(words) > 2 else []
+    return tuple(int(number) for number in numbers[:3] if number.isdigit())
+
+
+def _network(connection: Connection) -> tuple[str, ...]:
+    config = (*QUIET, f"protocol.{connection.scheme}.allow=always", *NETWORK)
+    if connection.addresses and connection.scheme in {"http", "https"}:
+        port = connection.port or (443 if connection.scheme == "https" else 80)
+        pinned = ",".join(
+            f"[{address}]" if ":" in address else address
+            for address in connection.addresses
+        )
+        config += (f"http.curloptResolve={connection.host}:{port}:{pinned}",)
+    return config
+
+
+def _upload_pack(connection: Connection) -> list[str]:
+    return [f"--upload-pack={UPLOAD_PACK}"] if connection.scheme == "file" else []
+
+
+def _origin(connection: Connection) -> str:
+    """`https://host:port` as git writes it when it asks for a credential."""
+    host = f"[{connection.host}]" if ":" in connection.host else connection.host
+    port = f":{connection.port}" if connection.port else ""
+    return f"{connection.scheme}://{host}{port}"
+
+
+def _environment(connection: Connection | None) -> dict[str, str]:
+    environment = {
+        "PATH": os.pathsep.join(
+            (os.path.dirname(find_git()), "/usr/local/bin", "/usr/bin", "/bin")
+        ),
+        "HOME": "/nonexistent",
+        "LC_ALL": "C",
+        "LANGUAGE": "C",
+        "TZ": "UTC",
+        "TMPDIR": tempfile.gettempdir(),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_SYSTEM": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "/bin/false",
+        "SSH_ASKPASS": "/bin/false",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_LFS_SKIP_SMUDGE": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_ALLOW_PROTOCOL": connection.scheme if connection else "",
+    }
+    for name in KEPT_ENVIRONMENT:
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    if connection is None:
+        return environment
+    if connection.scheme == "ssh":
+        environment["GIT_SSH_COMMAND"] = SSH
+        environment["GIT_SSH_VARIANT"] = "ssh"
+        if connection.addresses:
+            environment["GIT_SSH_COMMAND"] += (
+                f" -o HostName={connection.addresses[0]}"
+                f" -o HostKeyAlias={connection.host}"
+            )
+        if "SSH_AUTH_SOCK" in os.environ:
+            environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
+    if connection.scheme == "git" and connection.addresses:
+        environment["GIT_OVERRIDE_VIRTUAL_HOST"] = connection.host
+    return environment
+
+
+def _load_git() -> type[Git]:
+    """GitPython's runner. Importing it runs `git version` in an environment that is
+    not ours, unless it finds no git to run."""
+    names = {
+        "GIT_PYTHON_REFRESH": "quiet",
+        "GIT_PYTHON_GIT_EXECUTABLE": "/nonexistent/git",
+    }
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(names)
+    try:
+        from git.cmd import Git
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    return Git
+
+
+class _Process:
+    """A running git: a context manager that leaves no process behind, and raises
+    GitFailed if git failed or ran out of time."""
+
+    def __init__(
+        self,
+        config: Sequence[str],
+        command: Sequence[str],
+        *,
+        seconds: float,
+        connection: Connection | None = None,
+        mirror: Path | None = None,
+        stdin: Iterable[str] | None = None,
+    ) -> None:
+        self.verb = command[0]
+        self._secret = connection.secret if connection else ""
+        self._late = False
+        self._ended = threading.Event()
+        self._stderr = b""
+        arguments = [find_git()]
+        for pair in config:
+            arguments += ["-c", pair]
+        if mirror is not None:
+            arguments += ["--git-dir", str(mirror)]
+        with contextlib.ExitStack() as ours:
+            inherited: list[int] = []
+            environment = _environment(connection)
+            if connection is not None and connection.secret:
+                environment |= _answers(connection, ours, inherited)
+            watch = ""
+            if connection is not None:
+                reader, self._lifeline = os.pipe()
+                ours.callback(os.close, reader)
+                inherited.append(reader)
+                watch = str(reader)
+            else:
+                self._lifeline = -1
+            source = ours.enter_context(_lines(stdin)) if stdin is not None else None
+            self._process: Any = _spawn(
+                [*arguments, *command], environment, inherited, watch, source
+            )
+        self.stdout: IO[bytes] = self._process.stdout
+        self._drain = threading.Thread(target=self._read_stderr, daemon=True)
+        self._drain.start()
+        self._clock = threading.Timer(seconds, self._out_of_time)
+        self._clock.daemon = True
+        self._clock.start()
+
+    def read_all(self, limit: int) -> bytes:
+        """All that git writes; GitFailed beyond `limit` bytes."""
+        data = self.stdout.read(limit + 1)
+        if len(data) > limit:
+            raise GitFailed(self.verb, None, "fatal: output too large", late=False)
+        return data
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._kill()
+        self.stdout.close()
+        self._drain.join()
+        status = self._process.wait()
+        self._ended.set()
+        self._clock.cancel()
+        self._process.stderr.close()
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+        if self._late or (kind is None and status != 0):
+            raise GitFailed(
+                self.verb, status, self._scrubbed(), late=self._late
+            ) from None
+
+    def _scrubbed(self) -> str:
+        text = self._stderr.decode("utf-8", "replace").replace("\0", "\ufffd")
+        for secret in {self._secret, quote(self._secret, safe="")} - {""}:
+            text = text.replace(secret, "[hidden]")
+        return text
+
+    def _read_stderr(self) -> None:
+        head, tail = b"", b""
+        while piece := self._process.stderr.read1(8192):
+            room = STDERR_BYTES - len(head)
+            head += piece[:room]
+            tail = (tail + piece[room:] if room > 0 else tail + piece)[-STDERR_BYTES:]
+        self._stderr = head + tail
+
+    def _out_of_time(self) -> None:
+        if not self._ended.is_set():
+            self._late = True
+            self._kill()
+
+    def _kill(self) -> None:
+        # The group outlives its leader while any member of it runs; gone is fine.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _answers(
+    connection: Connection, ours: contextlib.ExitStack, inherited: list[int]
+) -> Mapping[str, str]:
+    """Pipes that hold the username and the secret, and the environment that tells
+    `askpass.sh` which they are and whose question to answer."""
+    origin = _origin(connection)
+    scheme, rest = origin.split("://", 1)
+    names = []
+    for value in (connection.username or "git", connection.secret):
+        reader, writer = os.pipe()
+        ours.callback(os.close, reader)
+        with os.fdopen(writer, "w", encoding="utf-8") as pipe:
+            pipe.write(value + "\n")
+        inherited.append(reader)
+        names.append(str(reader))
+    return {
+        "GIT_ASKPASS": str(ASKPASS),
+        "MUSTER_ASK_USERNAME": names[0],
+        "MUSTER_ASK_SECRET": names[1],
+        "MUSTER_ASK_ORIGIN": origin,
+        # Git names the user in its second question.
+        "MUSTER_ASK_NAMED": (
+            f"{scheme}://{quote(connection.username or 'git', safe='')}@{rest}"
+        ),
+    }
+
+
+def _lines(items: Iterable[str]) -> IO[bytes]:
+    """A file without a name that holds one item a line: as standard input it can
+    neither block nor deadlock."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    try:
+        file.writelines(item.encode("ascii") + b"\n" for item in items)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _spawn(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    inherited: Sequence[int],
+    watch: str,
+    source: IO[bytes] | None,
+) -> Any:
+    pairs = [f"{name}={value}" for name, value in environment.items()]
+    wrapped = ["/usr/bin/env", "-i", *pairs]
+    if watch:
+        wrapped += ["/bin/sh", "-c", WATCHED, watch]
+    process: Any = _load_git()("/").execute(
+        [*wrapped, *arguments],
+        istream=source,  # type: ignore[arg-type]
+        as_process=True,
+        start_new_session=True,
+        pass_fds=tuple(inherited),
+    )
+    running = process.proc
+    # Kept from ending what this class ends itself, in its own way.
+    process.proc = None
+    if hasattr(resource, "prlimit"):
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(
+                running.pid, resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES)
+            )
+    return running

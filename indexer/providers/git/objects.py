@@ -1,0 +1,113 @@
+"""Objects of a mirror in bulk: one `cat-file` for many, never one for each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from indexer.core.snapshot import ObjectType
+from indexer.providers.git import command
+from indexer.providers.git.command import GitFailed
+
+SECONDS = 300.0
+MAX_RESTARTS = 50  # damaged objects of one repository that we step over
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an object is, without reading it."""
+
+    type: ObjectType
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An object's content, cut at the limit that was asked for (`is_cut`)."""
+
+    object_id: str
+    type: ObjectType
+    data: bytes
+    is_cut: bool
+
+
+def read_headers(mirror: Path, object_ids: Collection[str]) -> dict[str, Header]:
+    """Type and size by id. An object that is missing or damaged is left out."""
+    headers: dict[str, Header] = {}
+    todo = list(object_ids)
+    for _ in range(MAX_RESTARTS):
+        if not todo:
+            break
+        done = 0
+        try:
+            with command.cat_file(mirror, todo, check=True, seconds=SECONDS) as out:
+                for wanted in todo:
+                    header = _read_header(out, wanted)
+                    done += 1
+                    if header is not None:
+                        headers[wanted] = header
+        except (GitFailed, _Damaged) as error:
+            if isinstance(error, GitFailed) and error.late:
+                raise
+            todo = todo[done + 1 :]  # git dies of a damaged object: step over it
+        else:
+            break
+    return headers
+
+
+def read_bodies(
+    mirror: Path, object_ids: Sequence[str], *, limit: int
+) -> Iterator[Body]:
+    """The objects of these ids, in order, each cut at `limit` bytes. An object that is
+    missing or damaged is left out."""
+    todo = list(object_ids)
+    for _ in range(MAX_RESTARTS):
+        if not todo:
+            break
+        done = 0
+        try:
+            with command.cat_file(mirror, todo, check=False, seconds=SECONDS) as out:
+                for wanted in todo:
+                    header = _read_header(out, wanted)
+                    if header is None:
+                        done += 1
+                        continue
+                    body = _read_body(out, wanted, header, limit)
+                    done += 1
+                    yield body
+        except (GitFailed, _Damaged) as error:
+            if isinstance(error, GitFailed) and error.late:
+                raise
+            todo = todo[done + 1 :]
+        else:
+            break
+
+
+class _Damaged(Exception):
+    """Git broke off in the middle of an object."""
+
+
+def _read_header(out: IO[bytes], wanted: str) -> Header | None:
+    line = out.readline(256)
+    words = line.split()
+    if not line.endswith(b"\n") or not words or words[0] != wanted.encode("ascii"):
+        raise _Damaged
+    if len(words) != 3:
+        return None  # "ID missing"
+    return Header(ObjectType(words[1].decode("ascii")), int(words[2]))
+
+
+def _read_body(out: IO[bytes], wanted: str, header: Header, limit: int) -> Body:
+    kept = min(header.size, limit)
+    data = out.read(kept)
+    left = header.size + 1 - kept  # and the line feed after the object
+    while left > 0:
+        piece = out.read(min(left, 1024 * 1024))
+        if not piece:
+            raise _Damaged
+        left -= len(piece)
+    if len(data) != kept:
+        raise _Damaged
+    return Body(wanted, header.type, data, header.size > limit)

@@ -64,6 +64,8 @@ class Table:
     def select(self, where: str, parameters: Sequence[object]) -> Iterator[Row]:
         """Rows (id, *columns) that `where` (SQL of ours) names."""
         with connection.cursor() as cursor:
+            if self.trees and connection.vendor == "postgresql":
+                _leave_json_as_text(cursor)
             # Names are our own models', never input.
             cursor.execute(
                 f'SELECT "id", {", ".join(self.quoted)} FROM "{self.name}" '  # noqa: S608
@@ -147,9 +149,15 @@ class Table:
         for place in self.trees:
             value = values[place + 1]
             if value is not None:
-                tree = json.loads(value) if isinstance(value, str) else value
-                values[place + 1] = json.dumps(tree, ensure_ascii=False)
+                values[place + 1] = json.dumps(json.loads(value), ensure_ascii=False)
         return tuple(values)
+
+
+def _leave_json_as_text(cursor: Any) -> None:
+    """Keep psycopg from decoding columns of type json (Django sees to jsonb)."""
+    from psycopg.types.string import TextLoader
+
+    cursor.adapters.register_loader("json", TextLoader)
 
 
 def _with_texts(row: Row, places: list[int]) -> Row:

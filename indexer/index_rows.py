@@ -7,7 +7,7 @@ them with the rows there are. Row tuples begin with the id, None while it is ope
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 from indexer import limits
@@ -16,10 +16,16 @@ from indexer.core import state as core
 from indexer.core.events import Event, EventKind
 from indexer.core.snapshot import Instant, Problem
 from indexer.core.versions import sort_key
-from indexer.models import Annotation, Artifact, ArtifactLabel, RepositoryFacet
+from indexer.models import (
+    Annotation,
+    Artifact,
+    ArtifactLabel,
+    RepositoryFacet,
+    StageHolder,
+    Version,
+)
 from indexer.models import Event as EventRow
 from indexer.models import Problem as ProblemRow
-from indexer.models import StageHolder, Version
 
 # Part of every digest and fingerprint: raise it whenever rows of the same input would
 # come out otherwise, and every repository is indexed anew at its next crawl.
@@ -233,26 +239,23 @@ def artifact_row(
     )
 
 
-def annotations_by_commit(
-    artifact: core.Artifact, head: str
-) -> dict[str, core.Annotation]:
-    """The annotations of an artifact that are kept: at the head and at versions."""
+def annotations_by_commit(artifact: core.Artifact) -> dict[str, core.Annotation]:
+    """The annotations of an artifact that are kept: at its versions, and at the head
+    under "", for the head moves without a change of the artifact."""
     found = {
         version.commit_id: version.annotation
         for version in artifact.versions
         if version.annotation is not None
     }
     if artifact.annotation is not None:
-        found[head] = artifact.annotation
+        found[""] = artifact.annotation
     return found
 
 
-def annotation_rows(
-    artifact: core.Artifact, artifact_id: int, head: str
-) -> dict[Key, Row]:
+def annotation_rows(artifact: core.Artifact, artifact_id: int) -> dict[Key, Row]:
     """Rows of ANNOTATIONS by (artifact, commit)."""
     rows: dict[Key, Row] = {}
-    for commit_id, one in annotations_by_commit(artifact, head).items():
+    for commit_id, one in annotations_by_commit(artifact).items():
         commit_id = limits.object_id(commit_id)
         rows[(artifact_id, commit_id)] = (
             None,
@@ -386,26 +389,6 @@ def problem_rows(
         )
         rows[said] = (None, repository_id, artifact_ids.get(artifact), *said)
     return rows
-
-
-def long_names(artifacts: Iterable[core.Artifact]) -> Iterator[Problem]:
-    """A problem for each name that a column had to cut."""
-    for artifact in artifacts:
-        names = {
-            "artifact": [artifact.name],
-            "version": [version.name for version in artifact.versions],
-            "stage": list(artifact.stages),
-        }
-        for kind, values in names.items():
-            for value in filter(limits.is_too_long, values):
-                yield Problem(
-                    code="name-too-long",
-                    text=(
-                        f"The name of this {kind} has {len(value)} characters. Muster "
-                        f"keeps {limits.NAME_LENGTH}, so it is shown cut."
-                    ),
-                    artifact=artifact.name,
-                )
 
 
 def facet_rows(

@@ -87,7 +87,7 @@ def ingest(
             now=now,
             last_seen=repository.last_success_at,
         )
-        counts = _write_state(repository, state, snapshot.head)
+        counts = _write_state(repository, state)
         fields = {
             "default_branch": limits.name(snapshot.default_branch),
             "head": limits.object_id(snapshot.head),
@@ -120,13 +120,10 @@ def fence(repository_id: int, lease_id: UUID, **fields: object) -> None:
         raise LeaseLost(f"The lease of repository {repository_id} is another's.")
 
 
-def _write_state(
-    repository: Repository, state: core.RegistryState, head: str
-) -> dict[str, int]:
+def _write_state(repository: Repository, state: core.RegistryState) -> dict[str, int]:
     """Write the derived rows. Returns counts for IngestCounts."""
     artifacts = list(state.artifacts.values())
-    problems = [*state.problems, *index_rows.long_names(artifacts)]
-    problem_counts = Counter(one.artifact for one in problems)
+    problem_counts = Counter(one.artifact for one in state.problems)
     existing = {
         row[2]: row
         for row in index_rows.ARTIFACTS.select('"repository_id" = %s', [repository.pk])
@@ -161,7 +158,7 @@ def _write_state(
         existing,
         {name: (ids[name], *row[1:]) for name, row in wanted.items()},
     )
-    new_events, gone_events = _write_below(repository.pk, state, changed, ids, head)
+    new_events, gone_events = _write_below(repository.pk, state, changed, ids)
     write_difference(
         index_rows.PROBLEMS,
         {
@@ -170,7 +167,7 @@ def _write_state(
                 '"repository_id" = %s', [repository.pk]
             )
         },
-        problem_rows := index_rows.problem_rows(problems, repository.pk, ids),
+        problem_rows := index_rows.problem_rows(state.problems, repository.pk, ids),
     )
     write_difference(
         index_rows.FACETS,
@@ -199,7 +196,6 @@ def _write_below(
     state: core.RegistryState,
     changed: Mapping[str, core.Artifact],
     ids: Mapping[str, int],
-    head: str,
 ) -> tuple[int, int]:
     """Write the rows below the artifacts that changed. Returns how many events are
     new and how many are gone."""
@@ -209,7 +205,7 @@ def _write_below(
     before = _below(index_rows.ANNOTATIONS, changed_ids, slice(1, 3))
     wanted: dict[Any, Row] = {}
     for name, artifact in changed.items():
-        wanted.update(index_rows.annotation_rows(artifact, ids[name], head))
+        wanted.update(index_rows.annotation_rows(artifact, ids[name]))
     annotation_ids = _write_with_ids(index_rows.ANNOTATIONS, before, wanted)
 
     before = _below(index_rows.VERSIONS, changed_ids, slice(1, 4))

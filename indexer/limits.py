@@ -44,11 +44,6 @@ def name(value: str, limit: int = NAME_LENGTH) -> str:
     return f"{value[: limit - 13]}…{digest}"
 
 
-def is_too_long(value: str) -> bool:
-    """Whether `name` would cut `value`."""
-    return len(value) > NAME_LENGTH
-
-
 def object_id(value: str | None) -> str:
     """An object id, or "" for none."""
     return name(value, ID_LENGTH) if value else ""

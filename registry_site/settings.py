@@ -86,6 +86,8 @@ MUSTER_PUBLIC_READ = env.bool("MUSTER_PUBLIC_READ", EMBEDDED and LOOPBACK)
 MUSTER_ALLOW_LOCAL = env.bool("MUSTER_ALLOW_LOCAL", EMBEDDED)
 MUSTER_ALLOW_PRIVATE = env.bool("MUSTER_ALLOW_PRIVATE", EMBEDDED)
 MUSTER_CRAWL_INTERVAL = timedelta(seconds=env.int("MUSTER_CRAWL_INTERVAL", 300))
+# How long a worker may be silent before another takes over its crawl.
+MUSTER_LEASE = timedelta(seconds=env.int("MUSTER_LEASE", 45))
 MUSTER_READING = env.str("MUSTER_READING", "time")
 MUSTER_READINGS = ("time", "semver", "several", "kanban")
 if MUSTER_READING not in MUSTER_READINGS:

@@ -17,7 +17,7 @@ class Annotation(models.Model):
         related_name="annotations",
         db_index=False,  # `annotation_once` begins with it
     )
-    commit_id = models.CharField(max_length=64)
+    commit_id = models.CharField(max_length=64, blank=True)  # "" is the head
     source = models.TextField()  # the file: "artifacts.yaml", "sub/dvc.yaml"
     path = models.TextField(blank=True)
     type = models.CharField(max_length=255, blank=True)
@@ -93,7 +93,9 @@ class Artifact(models.Model):
             models.Index(
                 fields=["last_assignment_key", "id"], name="artifact_by_assigned"
             ),
-            models.Index(fields=["type"], name="artifact_by_type"),
+            models.Index(  # counts the list without a look at the rows
+                fields=["type", "is_active", "is_registered"], name="artifact_by_type"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -58,6 +58,8 @@ class Repository(models.Model):
     next_crawl_at = models.DateTimeField(null=True, blank=True)
     requested_seq = models.BigIntegerField(default=0)
     done_seq = models.BigIntegerField(default=0)
+    requested_trigger = models.CharField(max_length=8, blank=True, default="")
+    requested_by = models.CharField(max_length=200, blank=True, default="")
     enqueued_at = models.DateTimeField(null=True, blank=True)
     lease_id = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
@@ -122,7 +124,9 @@ class RepositoryFacet(models.Model):
                 fields=["repository", "kind", "value"], name="facet_once"
             )
         ]
-        indexes = [models.Index(fields=["kind", "value"], name="facet_by_value")]
+        indexes = [
+            models.Index(fields=["kind", "value", "count"], name="facet_by_value")
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.value}: {self.count}"

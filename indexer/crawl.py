@@ -1,0 +1,229 @@
+"""A crawl: read one repository and index what it means.
+
+    take the lease → list the refs → (unchanged? done) → read what is new → fold →
+    write the difference → give the lease back
+
+Whatever goes wrong becomes a state and a sentence on the repository; what was indexed
+stays. Each step is described in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from hashlib import sha256
+
+from django.db import DatabaseError, IntegrityError, OperationalError, connection
+
+from indexer import jobs
+from indexer.core.snapshot import RepositorySnapshot
+from indexer.index_rows import INDEX_VERSION
+from indexer.ingest import IngestCounts, LeaseLost, ingest
+from indexer.jobs import Lease
+from indexer.models import Crawl, Repository
+from indexer.providers import errors
+from indexer.providers.base import Listing
+from indexer.providers.registry import provider_for
+from indexer.snapshot_rows import StoredSnapshot, load_rows
+
+logger = logging.getLogger(__name__)
+
+Watch = Callable[[str, int, int], None]
+PROGRESS_EVERY = 0.5  # seconds between two writes of a crawl's progress
+WRITE_TRIES = 5  # of one ingest, when the database is in the way
+
+STATE_OF: dict[type[errors.ProviderError], Repository.State] = {
+    errors.AddressRefused: Repository.State.FAILING,
+    errors.AccessDenied: Repository.State.DENIED,
+    errors.NotFound: Repository.State.GONE,
+    errors.RateLimited: Repository.State.UNREACHABLE,
+    errors.Unavailable: Repository.State.UNREACHABLE,
+    errors.TooLarge: Repository.State.TOO_LARGE,
+    errors.BadPayload: Repository.State.FAILING,
+}
+EMPTY = (
+    "The repository has no commits yet. Push one with a dvc.yaml or artifacts.yaml, or "
+    "a GTO tag such as churn@v1.0.0."
+)
+HEADLESS = (
+    "The repository has no default branch, so only its tags were read. Push the branch "
+    "its HEAD names, or point HEAD to another."
+)
+
+
+def crawl_repository(
+    repository_id: int,
+    *,
+    trigger: Crawl.Trigger | None = None,
+    requested_by: str = "",
+    watch: Watch | None = None,
+) -> Crawl | None:
+    """Crawl a repository if it is owed and nobody else is at it; None otherwise.
+
+    The Crawl row that comes back says how it went. `trigger` None: what the request
+    says. `watch` is told of the progress as it is written. Raises nothing but
+    DatabaseError, when the end itself cannot be written (the scheduler finds it)."""
+    lease = jobs.claim(repository_id, trigger=trigger, requested_by=requested_by)
+    if lease is None:
+        return None
+    with jobs.renewing(lease):
+        try:
+            _crawl(lease, _Progress(lease, watch))
+        except LeaseLost:
+            logger.warning("Crawl %s lost its lease and stopped.", lease.crawl.pk)
+        except errors.ProviderError as error:
+            _fail(lease, error.sentence, error)
+        except Exception as error:
+            logger.exception("Crawl %s of %s failed", lease.crawl.pk, repository_id)
+            _fail(lease, _unexpected(error), error)
+    lease.crawl.refresh_from_db()
+    return lease.crawl
+
+
+class _Progress:
+    """Writes how far a crawl is, at most twice a second, for pages to show."""
+
+    def __init__(self, lease: Lease, watch: Watch | None) -> None:
+        self.lease = lease
+        self.watch = watch
+        self.written = 0.0
+        self.phase = ""
+
+    def __call__(self, phase: str, done: int = 0, total: int = 0) -> None:
+        self.lease.check()
+        if self.watch is not None:
+            self.watch(phase, done, total)
+        now = time.monotonic()
+        if now - self.written < PROGRESS_EVERY:
+            return
+        self.written = now
+        Crawl.objects.filter(
+            pk=self.lease.crawl.pk, status=Crawl.Status.RUNNING
+        ).update(phase=phase[:40], done=max(0, done), total=max(0, total))
+
+
+def _crawl(lease: Lease, progress: _Progress) -> None:
+    repository = Repository.objects.get(pk=lease.repository_id)
+    provider = provider_for(repository)
+    listing = provider.fetch_listing()
+    fingerprint = _fingerprint(repository, listing)
+    if fingerprint == repository.fingerprint:
+        counts = None
+    else:
+        stored = load_rows(repository.pk)
+        snapshot = provider.fetch_snapshot(listing, stored.known(), progress)
+        if not snapshot.complete:
+            raise errors.Unavailable(
+                "The repository could not be read to the end, so nothing was changed."
+            )
+        progress("Writing the index")
+        counts = _ingest(lease, repository, snapshot, stored, fingerprint)
+    _say_how_it_is(repository)
+    status = Crawl.Status.UNCHANGED if counts is None else Crawl.Status.CHANGED
+    jobs.finish(lease, status, counts=counts.as_json() if counts else None)
+
+
+def _fingerprint(repository: Repository, listing: Listing) -> str:
+    """Equal only if crawling again would write the same rows: the refs, and all else
+    of ours that the rows depend on."""
+    parts = (
+        INDEX_VERSION,
+        repository.stage_reading,
+        repository.name,
+        repository.url,
+        listing.fingerprint,
+    )
+    return sha256("\0".join(map(str, parts)).encode()).hexdigest()
+
+
+def _ingest(
+    lease: Lease,
+    repository: Repository,
+    snapshot: RepositorySnapshot,
+    stored: StoredSnapshot,
+    fingerprint: str,
+) -> IngestCounts:
+    """Ingest, and again if the database was in the way: a deadlock, a restart."""
+    rows: StoredSnapshot | None = stored
+    for tries_left in reversed(range(WRITE_TRIES)):
+        lease.check()
+        try:
+            return ingest(
+                repository,
+                snapshot,
+                lease_id=lease.lease_id,
+                now=jobs.database_now(),
+                stored=rows,
+                fingerprint=fingerprint,
+            )
+        except (OperationalError, IntegrityError) as error:
+            if not tries_left:
+                raise
+            logger.warning("Writing the index failed, trying again: %s", error)
+            rows = None
+            _drop_connection()
+            wait = 0.2 * 2 ** (WRITE_TRIES - 1 - tries_left)
+            time.sleep(wait * random.uniform(1, 1.5))  # noqa: S311
+    raise AssertionError("not reached")
+
+
+def _say_how_it_is(repository: Repository) -> None:
+    """The state after a success. Writes only what differs."""
+    state, message = Repository.State.OK, ""
+    if not repository.head and not repository.tag_count:
+        state, message = Repository.State.EMPTY, EMPTY
+    elif not repository.head:
+        message = HEADLESS
+    if (repository.state, repository.message) != (state, message):
+        repository.state, repository.message = state, message
+        repository.save(update_fields=["state", "message"])
+
+
+def _fail(lease: Lease, sentence: str, error: Exception) -> None:
+    """Write why the crawl failed. Who cannot reach the database leaves the lease to
+    run out."""
+    state, retry_at = Repository.State.FAILING, None
+    for kind, found in STATE_OF.items():
+        if isinstance(error, kind):
+            state = found
+    if isinstance(error, errors.RateLimited):
+        retry_at = error.retry_at
+    if isinstance(error, DatabaseError):
+        _drop_connection()
+    try:
+        jobs.fail(
+            lease,
+            sentence,
+            state=state,
+            retry_at=retry_at,
+            say_when=not isinstance(error, errors.ProviderError),
+        )
+    except LeaseLost:
+        logger.warning("Crawl %s had lost its lease.", lease.crawl.pk)
+
+
+def _unexpected(error: Exception) -> str:
+    """A sentence for an error we did not foresee: its class, never its text, which may
+    hold anything."""
+    name = type(error).__name__
+    if name == "SoftTimeLimitExceeded":
+        return (
+            "Reading this repository took longer than a crawl may. Muster will try "
+            "again at {when}; a smaller repository, or fewer tags, reads faster."
+        )
+    if isinstance(error, DatabaseError):
+        return (
+            f"Muster's database got in the way ({name}). It will try again at {{when}}."
+        )
+    return (
+        f"Muster met an error it did not expect ({name}). It will try again at "
+        "{when}; the log has the details."
+    )
+
+
+def _drop_connection() -> None:
+    """Let Django open a new connection: the old one may lead to a server that died."""
+    if not connection.in_atomic_block:
+        connection.close()

@@ -1,0 +1,23 @@
+"""What Celery calls: doors only. Arguments are ids; running one twice is harmless, for
+the job list in the database decides (indexer/jobs.py)."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from indexer import jobs, wakeup
+from indexer.crawl import crawl_repository
+
+
+@shared_task(name="muster.crawl")
+def crawl(repository_id: int) -> None:
+    """Crawl one repository, if it is still owed."""
+    crawl_repository(repository_id)
+
+
+@shared_task(name="muster.enqueue_due", expires=60, soft_time_limit=25, time_limit=30)
+def enqueue_due() -> None:
+    """Wake a worker for whatever is owed and was not woken for."""
+    for repository_id in jobs.take_due():
+        if not wakeup.send(repository_id):
+            return

@@ -110,6 +110,8 @@ def _fill_models(numbers: range, owners: list[Any], dice: random.Random) -> None
 
 
 def _artifact(n: int, repository: Any, dice: random.Random) -> Any:
+    from indexer import limits
+    from indexer.core.versions import sort_key
     from indexer.models import Artifact
     from indexer.models.fields import UNKNOWN_TIME
 
@@ -133,10 +135,10 @@ def _artifact(n: int, repository: Any, dice: random.Random) -> Any:
         is_active=dice.random() > 0.03,
         is_registered=tagged,
         search="\n".join(words).casefold(),
-        name_key=name.casefold().encode().hex(),
-        repository_key=repository.name.casefold().encode().hex(),
+        name_key=limits.sort_key(name),
+        repository_key=limits.sort_key(repository.name),
         latest_version=version if tagged else "",
-        latest_key=version.encode().hex() if tagged else "",
+        latest_key=sort_key(version) if tagged else "",
         latest_commit_id=f"{n:040x}" if tagged else "",
         latest_at=last if tagged else None,
         last_event_at=last if tagged else None,

@@ -7,12 +7,14 @@ many rows there are; what they may cost is measured in `bench/`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 from django.db.models import (
     Case,
+    CharField,
     Count,
     Exists,
     IntegerField,
@@ -20,9 +22,11 @@ from django.db.models import (
     Q,
     QuerySet,
     Sum,
+    TextField,
     Value,
     When,
 )
+from django.db.models.functions import Cast
 from django.http import QueryDict
 
 from indexer.models import (
@@ -47,11 +51,15 @@ MOST_WORDS = 10  # of a search
 MOST_CHOICES = 40  # of one filter's menu, beside what is selected
 MOST_COUNTS = 2000  # labels, types and stages looked at for the menus
 MOST_STAGES = 30  # columns
+ORDER = "order"  # beside the kinds of facets: a stage order, as JSON
 CHUNK = 500  # rows read at once for an export
 
 # Columns that can be hidden; a stage's is "stage:" and its name.
 COLUMNS = ("type", "repository", "labels", "latest", "activity")
 STAGE_COLUMN = "stage:"
+
+Counts: TypeAlias = dict[str, tuple[int, int]]
+NONE = (0, 0)
 
 ORDERS = {
     "name": Order(("name_key",)),
@@ -148,7 +156,7 @@ class FacetValue(NamedTuple):
     """One choice of a filter, how many artifacts have it, whether it is chosen."""
 
     value: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     selected: bool
 
 
@@ -190,7 +198,7 @@ class CatalogPage:
 
 
 def catalog_page(user: User, filters: CatalogFilters) -> CatalogPage:
-    """One page of what the person may see. Seven queries."""
+    """One page of what the person may see. Six queries."""
     where, page = page_of(
         _matching(user, filters),
         ORDERS[filters.sort],
@@ -288,56 +296,63 @@ def _with_stages(artifacts: QuerySet[Artifact]) -> list[CatalogRow]:
 
 
 def _facets(user: User, filters: CatalogFilters) -> tuple[Facets, list[str]]:
-    """The menus, and the stage columns in order. Three queries."""
-    kinds = RepositoryFacet.Kind
-    counts: dict[str, dict[str, int]] = {kind: {} for kind in kinds}
-    held: dict[str, int] = {}  # of the repositories chosen, else of all
-    for kind, value, count, here in _facet_counts(user, filters):
-        counts[kind][value] = count
-        if kind == kinds.STAGE and here:
-            held[value] = here
-    orders = _stage_orders(user, filters)
-    for order, _ in orders:
-        for stage in order:
-            held.setdefault(stage, 0)
+    """The menus, and the stage columns in order. Two queries."""
+    counts, orders = _counts(user, filters)
+    stages = counts[RepositoryFacet.Kind.STAGE]
+    held = dict.fromkeys((stage for order, _ in orders for stage in order), 0)
+    held |= {stage: here for stage, (_, here) in stages.items() if here}
     columns = sorted(held, key=lambda stage: (-held[stage], stage))[:MOST_STAGES]
-    stages = counts[kinds.STAGE]
+    chosen = filters.stages
     facets = Facets(
         repositories=_repositories(user, filters),
-        types=_choices(_merge_untyped(counts[kinds.TYPE]), filters.types),
-        labels=_choices(counts[kinds.LABEL], filters.labels),
+        types=_choices(
+            _merge_untyped(counts[RepositoryFacet.Kind.TYPE]), filters.types
+        ),
+        labels=_choices(counts[RepositoryFacet.Kind.LABEL], filters.labels),
         stages=[
-            FacetValue(stage, stages.get(stage, 0), stage in filters.stages)
-            for stage in ordered_stages({*stages, *filters.stages}, orders)
+            FacetValue(stage, stages.get(stage, NONE)[0], stage in chosen)
+            for stage in ordered_stages({*stages, *chosen}, orders)
         ],
     )
     return facets, ordered_stages(columns, orders)
 
 
-def _facet_counts(
+def _counts(
     user: User, filters: CatalogFilters
-) -> Iterable[tuple[str, str, int, int]]:
-    """(kind, value, count, count in the chosen repositories). One query."""
-    rows = within_sight(RepositoryFacet.objects.all(), user)
-    counts = rows.values("kind", "value").annotate(total=Sum("count"))
-    here = "total"
+) -> tuple[dict[str, Counts], list[tuple[list[str], int]]]:
+    """Per kind of facet, each value with its count and its count in the chosen
+    repositories (in all, if none is chosen); and the stage orders of these, with how
+    many of them have each. One query."""
+    facets = within_sight(RepositoryFacet.objects.all(), user)
+    orders = visible_repositories(user).exclude(stage_order=[])
+    here = Sum("count")
     if filters.repositories:
-        here = "here"
-        of_these = Q(repository__name__in=filters.repositories)
-        counts = counts.annotate(here=Sum("count", filter=of_these, default=0))
-    # Types and stages are few and sort behind labels, so that they are always in.
-    counts = counts.order_by("-kind", "-total", "value")[:MOST_COUNTS]
-    return counts.values_list("kind", "value", "total", here)
-
-
-def _stage_orders(user: User, filters: CatalogFilters) -> list[tuple[list[str], int]]:
-    """The stage orders of the repositories chosen (of all, if none is), and how many
-    of them have each. One query."""
-    repositories = visible_repositories(user).exclude(stage_order=[])
-    if filters.repositories:
-        repositories = repositories.filter(name__in=filters.repositories)
-    counts = repositories.values("stage_order").annotate(times=Count("pk"))
-    return list(counts.order_by().values_list("stage_order", "times"))
+        orders = orders.filter(name__in=filters.repositories)
+        of_these = Q(
+            repository__in=visible_repositories(user).filter(
+                name__in=filters.repositories
+            )
+        )
+        here = Sum("count", filter=of_these, default=0)
+    found = (
+        facets.values_list("kind", "value")
+        .annotate(total=Sum("count"), here=here)
+        .union(
+            orders.values_list(
+                Value(ORDER, CharField()), Cast("stage_order", TextField())
+            ).annotate(total=Count("pk"), here=Value(0)),
+            all=True,
+        )
+        # Labels come last: only of them can there be so many.
+        .order_by("-kind", "-total", "value")[:MOST_COUNTS]
+    )
+    counts: dict[str, Counts] = {kind: {} for kind in (*RepositoryFacet.Kind, ORDER)}
+    for kind, value, total, count in found:
+        counts[kind][value] = (total, count)
+    stage_orders = [
+        (json.loads(value), times) for value, (times, _) in counts.pop(ORDER).items()
+    ]
+    return counts, stage_orders
 
 
 def _repositories(user: User, filters: CatalogFilters) -> list[FacetValue]:
@@ -356,19 +371,20 @@ def _repositories(user: User, filters: CatalogFilters) -> list[FacetValue]:
     return [FacetValue(name, count, name in chosen) for name, count in choices]
 
 
-def _merge_untyped(counts: dict[str, int]) -> dict[str, int]:
+def _merge_untyped(counts: Counts) -> Counts:
     """Artifacts without a type count as models: tags alone cannot say one."""
     types = {value: count for value, count in counts.items() if value}
     if "" in counts:
-        types["model"] = types.get("model", 0) + counts[""]
+        models, untyped = types.get("model", NONE), counts[""]
+        types["model"] = (models[0] + untyped[0], models[1] + untyped[1])
     return types
 
 
-def _choices(counts: dict[str, int], chosen: Sequence[str]) -> list[FacetValue]:
+def _choices(counts: Counts, chosen: Sequence[str]) -> list[FacetValue]:
     """What is chosen, and the most frequent of the others."""
     found = [
         FacetValue(value, count, value in chosen)
-        for value, count in (dict.fromkeys(chosen, 0) | counts).items()
+        for value, (count, _) in (dict.fromkeys(chosen, NONE) | counts).items()
     ]
     found.sort(key=lambda choice: (not choice.selected, -choice.count, choice.value))
     return found[: MOST_CHOICES + len(chosen)]

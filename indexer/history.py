@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple, Self
 
 from django.core.cache import cache
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, Q, QuerySet, Sum
 from django.http import QueryDict
 from django.utils import timezone
 
@@ -230,15 +230,17 @@ def _menus(user: User, artifact: Artifact | None) -> _Menus:
     so it is done once per change: new events have new ids."""
     events = within_sight(Event.objects.all(), user)
     if artifact is not None:
-        key = f"history-menus:{artifact.pk}:{artifact.event_count}:{artifact.digest}"
-        orders = [artifact.repository.stage_order]
-        return _remembered(key, events.filter(artifact=artifact), orders)
+        key = f"artifact-menus:{artifact.pk}:{artifact.event_count}:{artifact.digest}"
+        order = artifact.repository.stage_order
+        return _remembered(key, events.filter(artifact=artifact), [order])
     repositories = visible_repositories(user).exclude(stage_order=[])
     orders = repositories.order_by().values_list("stage_order", flat=True)
     if events.query.has_filters():  # a view of one person's: not for others
         return _found_menus(events, orders)
     newest = Event.objects.aggregate(newest=Max("pk"))["newest"]
-    return _remembered(f"history-menus::{newest}", events, orders)
+    # The count as well: of two crawls at once the later one may take the lower ids.
+    count = Repository.objects.aggregate(count=Sum("event_count"))["count"]
+    return _remembered(f"history-menus:{newest}:{count}", events, orders)
 
 
 def _remembered(

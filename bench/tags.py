@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ARTIFACTS = 20
@@ -21,14 +21,33 @@ WHO = b"Bench <bench@example.com>"
 def make_repository(folder: Path, tags: int, *, together: bool = False) -> None:
     """Write a bare repository with `tags` annotated tags to `folder`. `together`:
     one commit holds a release of all artifacts, else every version has its own."""
-    subprocess.run(["git", "init", "-q", "--bare", str(folder)], check=True)
-    _git(folder, "symbolic-ref", "HEAD", "refs/heads/main")
-    subprocess.run(
-        ["git", "--git-dir", str(folder), "fast-import", "--quiet"],
-        input=b"".join(_stream(tags, together=together)),
-        check=True,
-    )
-    _git(folder, "pack-refs", "--all")
+    _import(folder, _stream(tags, together=together))
+
+
+def make_model(folder: Path, versions: int) -> None:
+    """Write a bare repository of one artifact, `model`, with five events a version:
+    it is registered, walks through three stages, and leaves the first."""
+    stream: list[bytes] = []
+    for number in range(versions):
+        when = START + 600 * number
+        stream.append(b"commit refs/heads/main\nmark :%d\n" % (number + 1))
+        stream.append(b"committer %s %d +0000\n" % (WHO, when))
+        stream.append(_data(b"Train again"))
+        if number:
+            stream.append(b"from :%d\n" % number)
+        else:
+            stream.append(b"M 100644 inline dvc.yaml\n" + _data(_dvc_yaml(0)))
+        names = [b"model@v0.0.%d" % number]
+        names += [
+            b"model#%s#%d" % (stage.encode(), number * 4 + place)
+            for place, stage in enumerate(STAGES)
+        ]
+        names.append(b"model#%s!#%d" % (STAGES[0].encode(), number * 4 + 3))
+        for place, name in enumerate(names):
+            stream.append(b"tag %s\nfrom :%d\n" % (name, number + 1))
+            stream.append(b"tagger %s %d +0000\n" % (WHO, when + place * 60))
+            stream.append(_data(b"Say why"))
+    _import(folder, stream)
 
 
 def add_tag(folder: Path, number: int) -> None:
@@ -40,6 +59,17 @@ def add_tag(folder: Path, number: int) -> None:
         *("tag", "-a", f"model-00@v9.0.{number}", "-m", "one more", "main"),
         environment={"GIT_COMMITTER_DATE": when},
     )
+
+
+def _import(folder: Path, stream: Iterable[bytes]) -> None:
+    subprocess.run(["git", "init", "-q", "--bare", str(folder)], check=True)
+    _git(folder, "symbolic-ref", "HEAD", "refs/heads/main")
+    subprocess.run(
+        ["git", "--git-dir", str(folder), "fast-import", "--quiet"],
+        input=b"".join(stream),
+        check=True,
+    )
+    _git(folder, "pack-refs", "--all")
 
 
 def _stream(tags: int, *, together: bool) -> Iterator[bytes]:

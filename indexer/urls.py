@@ -1,7 +1,65 @@
-"""Addresses of the indexer's pages."""
+"""Addresses of the indexer's pages. Which name has which: `indexer.addresses`."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path, register_converter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from indexer.addresses import (
+    ArtifactConverter,
+    RepositoryConverter,
+    VersionConverter,
+)
+from indexer.views import artifacts, dashboard, health, history, repositories
+
+register_converter(RepositoryConverter, "repository")
+register_converter(ArtifactConverter, "artifact")
+register_converter(VersionConverter, "version")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", dashboard.dashboard, name="dashboard"),
+    path("first-crawls", dashboard.first_crawls, name="first_crawls"),
+    path(
+        "models/<repository:repository>/-/<artifact:artifact>@<version:version>",
+        artifacts.artifact,
+        name="version",
+    ),
+    path(
+        "models/<repository:repository>/-/<artifact:artifact>",
+        artifacts.artifact,
+        name="artifact",
+    ),
+    path(
+        "history/<repository:repository>/-/<artifact:artifact>",
+        history.artifact_history,
+        name="history",
+    ),
+    path("activity", history.activity, name="activity"),
+    path("repositories", repositories.repositories, name="repositories"),
+    path("repositories/add", repositories.add, name="repository_add"),
+    path(
+        "repositories/<repository:repository>/",
+        repositories.repository,
+        name="repository",
+    ),
+    path(
+        "repositories/<repository:repository>/-/status",
+        repositories.crawl_status,
+        name="crawl_status",
+    ),
+    path(
+        "repositories/<repository:repository>/-/crawl",
+        repositories.crawl,
+        name="repository_crawl",
+    ),
+    path(
+        "repositories/<repository:repository>/-/edit",
+        repositories.edit,
+        name="repository_edit",
+    ),
+    path(
+        "repositories/<repository:repository>/-/remove",
+        repositories.remove,
+        name="repository_remove",
+    ),
+    path("healthz", health.healthz, name="healthz"),
+]

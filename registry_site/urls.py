@@ -18,3 +18,7 @@ urlpatterns = [
     path("logout", auth_views.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
 ]
+handler400 = "indexer.views.errors.bad_request"
+handler403 = "indexer.views.errors.permission_denied"
+handler404 = "indexer.views.errors.not_found"
+handler500 = "indexer.views.errors.server_error"

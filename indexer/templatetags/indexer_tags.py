@@ -1,0 +1,455 @@
+"""Small pieces every page is made of: times, people, versions, stages, commits.
+
+Tags rather than included templates, because a page has hundreds of them. Each returns
+HTML whose every value went through `format_html`."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.contrib.auth.models import AnonymousUser
+from django.urls import reverse
+from django.utils import timezone as clock
+from django.utils.html import escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from indexer import markdown
+from indexer.addresses import artifact_path
+from indexer.catalog import FacetValue
+from indexer.core.snapshot import Instant
+from indexer.freshness import Freshness, index_freshness
+from indexer.models import Artifact, Crawl, Event, Repository
+from indexer.providers import links
+from indexer.views import commands
+from indexer.views.commands import Command
+
+register = template.Library()
+
+STAGE_COLOURS = {
+    "dev": "violet",
+    "development": "violet",
+    "test": "blue",
+    "testing": "blue",
+    "qa": "blue",
+    "stage": "amber",
+    "staging": "amber",
+    "prod": "green",
+    "production": "green",
+}
+# Neighbours in this list differ much in hue; CSS has one class for each.
+OTHER_COLOURS = ("teal", "pink", "indigo", "orange", "cyan", "lime", "plum", "slate")
+KIND_ICONS = {
+    Event.Kind.REGISTRATION: "tag",
+    Event.Kind.DEREGISTRATION: "x-circle",
+    Event.Kind.ASSIGNMENT: "check-circle",
+    Event.Kind.UNASSIGNMENT: "dash-circle",
+    Event.Kind.DEPRECATION: "archive",
+}
+_AGES = (
+    (timedelta(days=365), "year"),
+    (timedelta(days=30), "month"),
+    (timedelta(days=7), "week"),
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "minute"),
+)
+
+
+def relative(at: datetime, now: datetime) -> str:
+    """How long before (or after) `now` a moment was, in its largest whole unit."""
+    age = abs(now - at)
+    for size, unit in _AGES:
+        if age >= size:
+            count = age // size
+            words = f"{count} {unit}{'s' if count > 1 else ''}"
+            return f"{words} ago" if at < now else f"in {words}"
+    return "just now"
+
+
+def local_time(at: datetime, offset: int) -> datetime:
+    """The moment on the clock of who wrote it; `offset` is minutes east of UTC."""
+    if abs(offset) >= 24 * 60:
+        return at.astimezone(UTC)
+    return at.astimezone(timezone(timedelta(minutes=offset)))
+
+
+def exact(at: datetime, offset: int) -> str:
+    """`2026-03-12 14:05:33 +01:00 (13:05:33 UTC)`; the day again where it differs."""
+    utc, local = at.astimezone(UTC), local_time(at, offset)
+    if not local.utcoffset():
+        return f"{utc:%Y-%m-%d %H:%M:%S} UTC"
+    zone = f"{local:%z}"
+    same_day = utc.date() == local.date()
+    shown = f"{utc:%H:%M:%S}" if same_day else f"{utc:%Y-%m-%d %H:%M:%S}"
+    return f"{local:%Y-%m-%d %H:%M:%S} {zone[:3]}:{zone[3:5]} ({shown} UTC)"
+
+
+@register.simple_tag
+def when(at: datetime | None, offset: int = 0, unknown: str = "date unknown") -> str:
+    """A moment: relative, the exact one on hover and in `datetime`."""
+    if at is None:
+        return format_html('<span class="unknown">{}</span>', unknown) if unknown else ""
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        local_time(at, offset).isoformat(),
+        exact(at, offset),
+        relative(at, clock.now()),
+    )
+
+
+@register.simple_tag
+def moment(at: datetime | None, offset: int = 0) -> str:
+    """A moment in full, local and UTC on two lines: for the auditor's table."""
+    if at is None:
+        return mark_safe('<span class="unknown">date unknown</span>')
+    local = local_time(at, offset)
+    zone = f"{local:%z}"
+    return format_html(
+        '<time datetime="{}" title="{}"><span class="t-local">{} <small>{}</small>'
+        '</span><span class="t-utc">{} <small>UTC</small></span></time>',
+        local.isoformat(),
+        relative(at, clock.now()),
+        f"{local:%Y-%m-%d %H:%M:%S}",
+        f"{zone[:3]}:{zone[3:5]}",
+        f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+    )
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> str:
+    """An icon; with a label where no text says the same."""
+    if label:
+        return format_html(
+            '<span class="i i-{}" role="img" aria-label="{}"></span>', name, label
+        )
+    return format_html('<span class="i i-{}" aria-hidden="true"></span>', name)
+
+
+@register.filter
+def kind_icon(kind: str) -> str:
+    return KIND_ICONS.get(Event.Kind(kind), "info-circle")
+
+
+@register.simple_tag
+def mid(text: str, tail: int = 10) -> str:
+    """A name that may shorten in the middle where room is short: the last `tail`
+    characters always show, the whole is there for search, copy and hover."""
+    if len(text) <= 2 * tail:
+        return format_html("<bdi>{}</bdi>", text)
+    return format_html(
+        '<bdi class="mid" title="{}"><span>{}</span><span>{}</span></bdi>',
+        text,
+        text[:-tail],
+        text[-tail:],
+    )
+
+
+@register.filter
+def stage_colour(stage: str) -> str:
+    """The CSS class of a stage: the same name has the same colour everywhere."""
+    key = stage.casefold()
+    known = STAGE_COLOURS.get(key)
+    number = zlib.crc32(key.encode()) % len(OTHER_COLOURS)
+    return f"c-{known or OTHER_COLOURS[number]}"
+
+
+@register.simple_tag
+def stage(name: str) -> str:
+    """A stage as a pill that leads to who holds it, in all repositories."""
+    return format_html(
+        '<a class="pill {}" href="{}?{}" title="All models with a version in {}">'
+        "<bdi>{}</bdi></a>",
+        stage_colour(name),
+        reverse("dashboard"),
+        urlencode({"stage": name}),
+        name,
+        name,
+    )
+
+
+@register.simple_tag
+def artifact_link(artifact: Artifact, repository: Repository | None = None) -> str:
+    """An artifact's name as a link to its page."""
+    name = (repository or artifact.repository).name
+    return format_html('<a href="{}">{}</a>', artifact_path(name, artifact.name),
+                       mid(artifact.name))  # fmt: skip
+
+
+@register.simple_tag
+def artifact_address(artifact: Artifact, version: str = "") -> str:
+    return artifact_path(artifact.repository.name, artifact.name, version)
+
+
+@register.filter
+def short_version(name: str) -> str:
+    """A version's name; of a commit that stands for one, its first characters."""
+    return name if name.startswith("v") else name[:7]
+
+
+@register.simple_tag
+def version_link(artifact: Artifact, name: str, css: str = "ver") -> str:
+    """A version as a link to its permanent page."""
+    if not name:
+        return ""
+    shown = short_version(name)
+    return format_html(
+        '<a class="{}" href="{}" title="{}"><bdi>{}</bdi></a>',
+        css,
+        artifact_path(artifact.repository.name, artifact.name, name),
+        name if shown != name else f"{artifact.name} {name}",
+        shown,
+    )
+
+
+@register.simple_tag
+def person(name: str, email: str = "") -> str:
+    """Who did it, as a link to all they did."""
+    if not name and not email:
+        return mark_safe('<span class="unknown">nobody named</span>')
+    return format_html(
+        '<a class="who" href="{}?{}" title="{}"><bdi>{}</bdi></a>',
+        reverse("activity"),
+        urlencode({"person": email or name}),
+        f"{name} <{email}>" if name and email else name or email,
+        name or email,
+    )
+
+
+@register.simple_tag
+def commit_link(repository: Repository, commit_id: str, length: int = 7) -> str:
+    """A commit, linked to its page at the host where there is one."""
+    url = links.commit_url(
+        repository.web_url, links.host_kind(repository.host), commit_id
+    )
+    return _outward(url, commit_id[:length], commit_id)
+
+
+@register.simple_tag
+def tag_link(repository: Repository, tag: str) -> str:
+    """A Git tag, linked to its page at the host where there is one."""
+    url = links.tag_url(repository.web_url, links.host_kind(repository.host), tag)
+    return _outward(url, tag, tag)
+
+
+def _outward(url: str, shown: str, title: str) -> SafeString:
+    if not url.startswith(("https://", "http://")):
+        return format_html('<code title="{}"><bdi>{}</bdi></code>', title, shown)
+    return format_html(
+        '<a class="code" href="{}" title="{}" rel="noopener noreferrer external">'
+        "<bdi>{}</bdi></a>",
+        url,
+        title,
+        shown,
+    )
+
+
+@register.simple_tag
+def repository_icon(repository: Repository) -> str:
+    """The icon of the host a repository lives at."""
+    if not repository.host:
+        return icon("hdd-stack", "On this machine")
+    kind = links.host_kind(repository.host)
+    if kind == links.HostKind.GITHUB:
+        return icon("github", "GitHub")
+    if kind == links.HostKind.GITLAB:
+        return icon("gitlab", "GitLab")
+    return icon("git", repository.host)
+
+
+@register.filter
+def rendered(text: str) -> SafeString:
+    return markdown.render(text)
+
+
+@register.filter
+def first_line(text: str) -> str:
+    return markdown.first_line(text)
+
+
+@register.simple_tag
+def copy_button(text: str, what: str) -> str:
+    """A button that copies a text; shown only where scripts run."""
+    return format_html(
+        '<button type="button" class="copy" data-copy="{}" title="Copy {}" hidden>{}'
+        '<span class="visually-hidden">Copy {}</span></button>',
+        text,
+        what,
+        icon("copy"),
+        what,
+    )
+
+
+@register.simple_tag
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 model`, `2 models`, with thousands apart."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+@register.filter
+def get(mapping: dict[str, Any], key: str) -> Any:
+    """`mapping.key` for a key that is in a variable."""
+    return mapping.get(key)
+
+
+@register.filter
+def initials(name: str) -> str:
+    """Up to two letters that stand for a person."""
+    words = [word for word in name.split() if word[:1].isalnum()]
+    letters = words[0][0] + (words[-1][0] if len(words) > 1 else "") if words else "?"
+    return escape(letters.upper())
+
+
+@register.inclusion_tag("indexer/_freshness.html", takes_context=True)
+def freshness(context: template.Context) -> dict[str, Freshness]:
+    """How old the index is. One query, unless the page has asked already."""
+    known = context.get("freshness")
+    user = getattr(context.get("request"), "user", None) or AnonymousUser()
+    return {"freshness": known or index_freshness(user)}
+
+
+@register.inclusion_tag("indexer/_command.html")
+def command(does: str, text: str) -> dict[str, str]:
+    """A command, and a button that copies it."""
+    return {"does": does, "text": text}
+
+
+@register.simple_tag
+def labels(values: list[str], most: int = 0) -> str:
+    """Labels, each a link to all that have it; beyond `most` they are counted."""
+    shown = values[:most] if most else values
+    links = format_html_join(
+        " ",
+        '<a class="label" href="{}?{}" title="All with the label {}"><bdi>{}</bdi></a>',
+        (
+            (reverse("dashboard"), urlencode({"label": value}), value, value)
+            for value in shown
+        ),
+    )
+    if len(shown) == len(values):
+        return links
+    rest = values[len(shown) :]
+    return format_html(
+        '{} <span class="label" title="{}">+{}</span>', links, ", ".join(rest), len(rest)
+    )
+
+
+@register.filter
+def selected_count(choices: list[FacetValue]) -> int:
+    return sum(choice.selected for choice in choices)
+
+
+@register.simple_tag
+def when_seconds(seconds: int | None, offset: int = 0) -> str:
+    """A moment kept as seconds since 1970, as Git holds it."""
+    return when(None if seconds is None else Instant(seconds).utc, offset)
+
+
+@register.simple_tag
+def file_link(
+    repository: Repository, commit_id: str, path: str, line: int | None = None
+) -> str:
+    """A file at a commit, `path:line`, linked to its page at the host."""
+    kind = links.host_kind(repository.host)
+    url = links.file_url(repository.web_url, kind, commit_id, path) if commit_id else ""
+    shown = f"{path}:{line}" if line else path
+    if url and line and kind in {links.HostKind.GITHUB, links.HostKind.GITLAB}:
+        url = f"{url}#L{line}"
+    return _outward(url, shown, shown)
+
+
+@register.filter
+def web_only(url: str) -> str:
+    """An address that a link may lead to: http or https, else nothing (X7)."""
+    return url if url.startswith(("https://", "http://")) else ""
+
+
+@register.simple_tag
+def assign_commands(artifact: Artifact, version: str, stage: str) -> list[Command]:
+    """How to give a version a stage."""
+    return commands.assign_commands(artifact, version, stage)
+
+
+@register.simple_tag
+def query(**parameters: object) -> str:
+    """A query string of the parameters that are not empty."""
+    return urlencode({key: value for key, value in parameters.items() if value})
+
+
+@register.filter
+def running_crawl(repository: Repository) -> Crawl | None:
+    """The crawl that runs now. No query where the view has prefetched it."""
+    known: list[Crawl] | None = getattr(repository, "running", None)
+    if known is None:
+        return repository.crawls.filter(status=Crawl.Status.RUNNING).first()
+    return known[0] if known else None
+
+
+@register.filter
+def is_waiting(repository: Repository) -> bool:
+    """Whether somebody asked for a crawl that has not begun."""
+    return repository.is_enabled and repository.requested_seq > repository.done_seq
+
+
+@register.filter
+def crawl_mark(repository: Repository) -> str:
+    """Changes whenever a crawl has ended."""
+    at = repository.last_crawl_at
+    return f"{at.timestamp():.6f}" if at else "0"
+
+
+STATE_CLASSES = {
+    Repository.State.OK: "badge-ok",
+    Repository.State.NEW: "badge-accent",
+    Repository.State.EMPTY: "badge-warn",
+}
+STATE_ICONS = {
+    Repository.State.OK: "check-circle",
+    Repository.State.NEW: "hourglass-split",
+    Repository.State.EMPTY: "info-circle",
+}
+CRAWL_CLASSES = {
+    Crawl.Status.RUNNING: "badge-accent",
+    Crawl.Status.CHANGED: "badge-ok",
+    Crawl.Status.UNCHANGED: "",
+}
+
+
+@register.filter
+def state_class(state: str) -> str:
+    return STATE_CLASSES.get(Repository.State(state), "badge-bad")
+
+
+@register.filter
+def state_icon(state: str) -> str:
+    return STATE_ICONS.get(Repository.State(state), "exclamation-triangle")
+
+
+@register.filter
+def crawl_class(status: str) -> str:
+    return CRAWL_CLASSES.get(Crawl.Status(status), "badge-bad")
+
+
+@register.simple_tag
+def duration(start: datetime, end: datetime | None) -> str:
+    """`0.4 s`, `12 s`, `3 min 5 s`; "running" while there is no end."""
+    if end is None:
+        return "running"
+    seconds = max((end - start).total_seconds(), 0.0)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+@register.simple_tag
+def crawl_counts(counts: dict[str, int]) -> str:
+    """What a crawl counted, in words: `12 tags, 3 new events`."""
+    parts = [
+        f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count
+    ]
+    return format_html('<span class="sub">{}</span>', ", ".join(parts)) if parts else ""

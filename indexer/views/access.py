@@ -1,0 +1,78 @@
+"""Doors in front of views: who may pass is decided in `indexer.permissions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, cast
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from indexer.permissions import User, can_manage, can_read
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+class HtmxHttpRequest(HttpRequest):
+    """A request as views see it, after the middleware."""
+
+    htmx: HtmxDetails
+    user: User  # type: ignore[assignment]
+
+
+HtmxView = Callable[Concatenate[HtmxHttpRequest, P], HttpResponseBase]
+
+
+def reader_required(view: HtmxView[P]) -> View[P]:
+    """Let in who may read; send everybody else to sign in."""
+
+    @wraps(view)
+    def checked(
+        request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        asked = cast(HtmxHttpRequest, request)
+        if can_read(asked.user):
+            return view(asked, *args, **kwargs)
+        return _to_login(asked)
+
+    return checked
+
+
+def manager_required(view: HtmxView[P]) -> View[P]:
+    """Let in who may manage; refuse who signed in, send others to sign in."""
+
+    @wraps(view)
+    def checked(
+        request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        asked = cast(HtmxHttpRequest, request)
+        if can_manage(asked.user):
+            return view(asked, *args, **kwargs)
+        if asked.user.is_authenticated:
+            raise PermissionDenied("Only an admin may do this.")
+        return _to_login(asked)
+
+    return checked
+
+
+def _to_login(request: HtmxHttpRequest) -> HttpResponseBase:
+    """Back to where the person was after signing in: only to pages, which a GET
+    shows again."""
+    back = request.get_full_path() if request.method in {"GET", "HEAD"} else "/"
+    if request.htmx:
+        back = request.htmx.current_url_abs_path or "/"
+        return HttpResponseClientRedirect(redirect_to_login(back).url)
+    return redirect_to_login(back)
+
+
+def wants_fragment(request: HtmxHttpRequest) -> bool:
+    """Whether htmx asks for a part of the page rather than all of it."""
+    return bool(request.htmx) and not (
+        request.htmx.boosted or request.htmx.history_restore_request
+    )

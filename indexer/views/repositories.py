@@ -1,0 +1,174 @@
+"""Repositories: how each is, what could not be read, and crawling it now."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import F, Prefetch, Q, QuerySet
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import (
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
+from django_htmx.http import trigger_client_event
+
+from indexer.forms import AddRepositoryForm, EditRepositoryForm
+from indexer.jobs import request_crawl
+from indexer.models import Crawl, Problem, Repository
+from indexer.permissions import User, can_manage, visible_repositories
+from indexer.templatetags.indexer_tags import crawl_mark
+from indexer.views.access import (
+    HtmxHttpRequest,
+    manager_required,
+    reader_required,
+    wants_fragment,
+)
+
+REPOSITORIES_A_PAGE = 100
+PROBLEMS_A_PAGE = 50
+CRAWLS_SHOWN = 10
+
+
+def with_crawl(rows: QuerySet[Repository]) -> QuerySet[Repository]:
+    """Each with the crawl that runs now, if any, as `running`."""
+    running = Crawl.objects.filter(status=Crawl.Status.RUNNING)
+    return rows.defer("secret").prefetch_related(
+        Prefetch("crawls", running, to_attr="running")
+    )
+
+
+def get_repository(user: User, name: str) -> Repository:
+    """The repository, or 404."""
+    return get_object_or_404(with_crawl(visible_repositories(user)), name=name)
+
+
+@reader_required
+@require_safe
+def repositories(request: HtmxHttpRequest) -> HttpResponseBase:
+    """Every repository one may see."""
+    rows = with_crawl(visible_repositories(request.user)).order_by("name")
+    q = request.GET.get("q", "").replace("\0", "").strip()[:200]
+    if q:
+        rows = rows.filter(
+            Q(name__icontains=q) | Q(url__icontains=q) | Q(message__icontains=q)
+        )
+    state = request.GET.get("state", "")
+    if state == "problems":
+        rows = rows.filter(
+            Q(problem_count__gt=0)
+            | ~Q(
+                state__in=[
+                    Repository.State.OK,
+                    Repository.State.NEW,
+                    Repository.State.EMPTY,
+                ]
+            )
+        )
+    page = Paginator(rows, REPOSITORIES_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "section": "repositories",
+        "page": page,
+        "q": q,
+        "state": state,
+        "can_manage": can_manage(request.user),
+    }
+    part = "#list" if wants_fragment(request) else ""
+    return render(request, f"indexer/repository_list.html{part}", context)
+
+
+@reader_required
+@require_safe
+def repository(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
+    """One repository: its state, problems and last crawls."""
+    shown = get_repository(request.user, repository)
+    problems = shown.problems.select_related("artifact").order_by("code", "pk")
+    context = {
+        "section": "repositories",
+        "repository": shown,
+        "problems": Paginator(problems, PROBLEMS_A_PAGE).get_page(
+            request.GET.get("page")
+        ),
+        "crawls": shown.crawls.order_by("-started_at")[:CRAWLS_SHOWN],
+        "can_manage": can_manage(request.user),
+        "live": True,
+    }
+    part = "#body" if wants_fragment(request) else ""
+    return render(request, f"indexer/repository_detail.html{part}", context)
+
+
+@reader_required
+@require_safe
+def crawl_status(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
+    """The state of a repository as a fragment, asked again and again while a crawl
+    runs or waits. `seen` is the last crawl the page knows of: when another has ended,
+    the page is told to renew what depends on it."""
+    shown = get_repository(request.user, repository)
+    context = {"repository": shown, "can_manage": can_manage(request.user)}
+    response = render(request, "indexer/_crawl_status.html", context)
+    if request.GET.get("seen", "") != crawl_mark(shown):
+        trigger_client_event(response, "crawl-ended")
+    return response
+
+
+@manager_required
+@require_POST
+def crawl(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
+    """Ask for a crawl now."""
+    shown = get_repository(request.user, repository)
+    request_crawl(
+        shown, trigger=Crawl.Trigger.BUTTON, by=request.user.get_username()
+    )
+    if request.htmx:
+        shown = get_repository(request.user, repository)
+        context = {"repository": shown, "can_manage": True}
+        return render(request, "indexer/_crawl_status.html", context)
+    messages.info(request, f"{shown.name} will be crawled in a moment.")
+    return redirect("repository", shown.name)
+
+
+@manager_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def add(request: HtmxHttpRequest) -> HttpResponseBase:
+    """Connect a repository."""
+    form = AddRepositoryForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        added = form.save(by=request.user.get_username())
+        if added is not None:
+            messages.success(request, f"{added.name} is added. Its crawl begins now.")
+            return redirect("repository", added.name)
+    context = {"section": "repositories", "form": form}
+    status = 422 if form.errors else 200
+    return render(request, "indexer/repository_add.html", context, status=status)
+
+
+@manager_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
+    """Change how a repository is read."""
+    shown = get_repository(request.user, repository)
+    form = EditRepositoryForm(request.POST or None, repository=shown)
+    if request.method == "POST" and form.is_valid() and form.save(
+        by=request.user.get_username()
+    ):
+        messages.success(request, f"{shown.name} is changed.")
+        return redirect("repository", shown.name)
+    context = {"section": "repositories", "form": form, "repository": shown}
+    status = 422 if form.errors else 200
+    return render(request, "indexer/repository_edit.html", context, status=status)
+
+
+@manager_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def remove(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
+    """Forget a repository, after a page that says what goes."""
+    shown = get_repository(request.user, repository)
+    if request.method == "POST":
+        from indexer.repositories import remove_repository
+
+        remove_repository(shown)
+        messages.success(request, f"{shown.name} is removed. Git keeps all of it.")
+        return redirect("repositories")
+    context = {"section": "repositories", "repository": shown}
+    return render(request, "indexer/repository_remove.html", context)

@@ -1,0 +1,303 @@
+"""compose.yaml, without Docker: its services' very own commands and health checks run
+natively against PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from ruamel.yaml import YAML
+
+from tests.services import POSTGRES_URL, REDIS_URL, free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ("web", "worker", "beat", "migrate")
+REDIS = f"{REDIS_URL.rpartition('/')[0]}/14"  # a database no other test uses
+NAME = "models.example.org"
+
+
+def compose() -> dict[str, Any]:
+    """compose.yaml with its anchors resolved."""
+    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+    return loaded
+
+
+def test_every_service_is_checked_and_none_has_rights_it_does_not_need() -> None:
+    services = compose()["services"]
+    for name, service in services.items():
+        assert "no-new-privileges:true" in service["security_opt"], name
+        if name != "migrate":  # it ends
+            assert service["healthcheck"]["test"], name
+    for name in OURS:
+        assert services[name]["read_only"] is True, name
+        assert services[name]["cap_drop"] == ["ALL"], name
+        assert services[name]["init"] is True, name
+
+
+def test_no_secret_stands_in_compose_or_in_the_image() -> None:
+    everything = compose()
+    for service in everything["services"].values():
+        for name, value in service.get("environment", {}).items():
+            secret = re.search(r"SECRET|PASSWORD|DATABASE_URL", name)
+            assert not secret or value.startswith("/run/secrets/"), name
+    for kept in everything["secrets"].values():
+        assert kept["file"].startswith("./secrets/")
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert not re.search(r"^ENV .*SECRET", dockerfile, re.MULTILINE)
+    assert re.search(r"^USER muster$", dockerfile, re.MULTILINE)
+
+
+def test_the_image_holds_what_runs_and_no_more() -> None:
+    text = (ROOT / ".dockerignore").read_text(encoding="utf-8")
+    kept = set(re.findall(r"^!(\S+)$", text, re.MULTILINE))
+    assert text.splitlines()[1] == "*"
+    assert all((ROOT / name).exists() for name in kept)
+    assert {"manage.py", "indexer", "registry_site", "templates", "static"} <= kept
+    assert not kept & {"tests", "var", "secrets", ".git", ".venv"}
+
+
+class Deployment:
+    """The services of compose.yaml as processes of this machine."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.services = compose()["services"]
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        secrets = folder / "secrets"
+        for name in ("tmp", "data", "secrets"):
+            (folder / name).mkdir()
+        (secrets / "secret_key").write_text("k7Jq2vX9mB4tR8wZ1cY6nH3sL5pD0fGaEuViOxKy")
+        (secrets / "database_url").write_text(database_url)
+        # What differs from the containers: where things are. Nothing else.
+        self.places = {
+            "redis://redis:6379/0": REDIS,
+            "/run/secrets": str(secrets),
+            "/tmp": str(folder / "tmp"),
+            "/data": str(folder / "data"),
+            "0.0.0.0:8000": f"127.0.0.1:{self.port}",
+            "127.0.0.1:8000": f"127.0.0.1:{self.port}",
+        }
+
+    def here(self, text: str) -> str:
+        """`text` of compose.yaml with the places of this machine."""
+        text = re.sub(
+            r"\$\{(\w+)(?::[-?]([^}]*))?\}",
+            lambda found: NAME if found[1] == "ALLOWED_HOSTS" else found[2] or "",
+            text,
+        )
+        theirs = rf"(?:{'|'.join(map(re.escape, self.places))})\b"
+        text = re.sub(theirs, lambda found: self.places[found[0]], text)
+        return text.replace("$$", "$")
+
+    def environment(self, service: str) -> dict[str, str]:
+        """The service's environment and nothing else of this machine's."""
+        declared = self.services[service]["environment"]
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return {
+            "PATH": path,
+            "HOSTNAME": socket.gethostname(),
+            **{name: self.here(str(value)) for name, value in declared.items()},
+            "MUSTER_ALLOW_LOCAL": "True",  # the repository of the test is a folder
+        }
+
+    def command(self, service: str) -> list[str]:
+        """The service's command line."""
+        return [self.here(part) for part in self.services[service]["command"]]
+
+    def run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run something as the web service would, to its end."""
+        return subprocess.run(
+            arguments,
+            cwd=ROOT,
+            env=self.environment("web"),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def start(self, service: str) -> None:
+        """Start a service."""
+        with (self.folder / f"{service}.log").open("wb") as log:
+            self.processes[service] = subprocess.Popen(
+                self.command(service),
+                cwd=ROOT,
+                env=self.environment(service),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def is_healthy(self, service: str) -> bool:
+        """Run the service's own health check."""
+        kind, *test = self.services[service]["healthcheck"]["test"]
+        arguments = [self.here(part) for part in test]
+        if kind == "CMD-SHELL":
+            arguments = ["/bin/sh", "-c", *arguments]
+        return self.run(arguments).returncode == 0
+
+    def wait(self, what: str, met: Callable[[], bool], seconds: float) -> None:
+        """Wait until something is so; fail with the services' logs if it is not."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if met():
+                return
+            time.sleep(0.2)
+        logs = "".join(
+            f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}\n"
+            for path in sorted(self.folder.glob("*.log"))
+        )
+        pytest.fail(f"not within {seconds} s: {what}\n{logs}")
+
+    def stop(self) -> dict[str, int]:
+        """End all services as Docker does, and give their exit codes."""
+        for process in self.processes.values():
+            process.terminate()
+        codes = {}
+        for name, process in self.processes.items():
+            try:
+                codes[name] = process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                codes[name] = process.wait()
+        self.processes.clear()
+        return codes
+
+
+@pytest.fixture
+def database_url() -> Iterator[str]:
+    """A PostgreSQL database of our own."""
+    name = f"muster_compose_{os.getpid()}"
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
+        sql.Identifier(name)
+    )
+    with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
+        connection.execute(drop)
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield f"{POSTGRES_URL.rpartition('/')[0]}/{name}"
+    with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
+        connection.execute(drop)
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Deployment]:
+    """The services, none started; all ended afterwards."""
+    import redis
+
+    # Asked for here and not as an argument, so that a missing server is a reason to
+    # leave the test out and not an error.
+    url = request.getfixturevalue("database_url")
+    with redis.Redis.from_url(REDIS) as client:
+        client.flushdb()
+    made = Deployment(tmp_path, url)
+    yield made
+    made.stop()
+
+
+def registry(folder: Path, *tags: str) -> Path:
+    """A bare repository with one commit and these annotated tags."""
+    who = b"Ada <ada@example.com> 1760000000 +0000"
+    stream = b"commit refs/heads/main\nmark :1\ncommitter " + who + b"\ndata 1\nx\n"
+    for tag in tags:
+        stream += b"tag %s\nfrom :1\ntagger %s\ndata 1\nx\n" % (tag.encode(), who)
+    git = ["git", "--git-dir", str(folder)]
+    subprocess.run([*git, "init", "-q", "--bare"], check=True)
+    subprocess.run([*git, "symbolic-ref", "HEAD", "refs/heads/main"], check=True)
+    subprocess.run([*git, "fast-import", "--quiet"], input=stream, check=True)
+    return folder
+
+
+@pytest.mark.needs_postgres
+@pytest.mark.needs_redis
+@pytest.mark.slow
+def test_the_commands_of_compose_run_the_whole_site(
+    deployment: Deployment, database_url: str, tmp_path: Path
+) -> None:
+    migrated = deployment.run(deployment.command("migrate"))
+    assert migrated.returncode == 0, migrated.stderr
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    collect = re.search(r"python (manage\.py collectstatic.*?)(?: \\|$)", dockerfile)
+    assert collect is not None
+    static = deployment.run([sys.executable, *shlex.split(collect[1])])
+    assert static.returncode == 0, static.stderr
+
+    # Web answers, asks to sign in, and finds its static files.
+    deployment.start("web")
+    deployment.wait("web is healthy", lambda: deployment.is_healthy("web"), 30)
+    status, location = _get(deployment, "/")
+    assert (status, location.partition("?")[0]) == (302, "/login")
+    assert _get(deployment, "/login")[0] == 200
+
+    # A worker crawls what is added.
+    deployment.start("worker")
+    deployment.wait("worker is healthy", lambda: deployment.is_healthy("worker"), 30)
+    remote = registry(tmp_path / "churn.git", "churn@v1.0.0", "churn#prod#1")
+    added = deployment.run(
+        [
+            *(sys.executable, "manage.py", "add_repository"),
+            *(str(remote), "--name", "risk/churn"),
+        ]
+    )
+    assert added.returncode == 0, added.stderr
+    with psycopg.connect(database_url, autocommit=True) as connection:
+
+        def crawls() -> int:
+            row = connection.execute(
+                "SELECT count(*) FROM indexer_crawl WHERE finished_at IS NOT NULL"
+            ).fetchone()
+            return row[0] if row else 0
+
+        deployment.wait("the worker crawls", lambda: crawls() == 1, 60)
+        held = connection.execute(
+            "SELECT a.name, v.name, h.stage FROM indexer_stageholder h "
+            "JOIN indexer_version v ON v.id = h.version_id "
+            "JOIN indexer_artifact a ON a.id = h.artifact_id"
+        ).fetchall()
+        assert held == [("churn", "v1.0.0", "prod")]
+
+        # The scheduler finds by itself what is due.
+        connection.execute(
+            "UPDATE indexer_repository SET next_crawl_at = now() - interval '1 minute'"
+        )
+        time.sleep(1)
+        assert crawls() == 1, "nobody asked"
+        deployment.start("beat")
+        deployment.wait("the scheduler enqueues", lambda: crawls() >= 2, 60)
+        deployment.wait("beat is healthy", lambda: deployment.is_healthy("beat"), 30)
+
+    codes = deployment.stop()
+    assert codes == {"web": 0, "worker": 0, "beat": 0}
+
+
+def _get(deployment: Deployment, path: str) -> tuple[int, str]:
+    """Ask web as a proxy that speaks TLS would: the status, and where it leads."""
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: object) -> None:
+            return None
+
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{deployment.port}{path}",
+        headers={"Host": NAME, "X-Forwarded-Proto": "https"},
+    )
+    try:
+        with urllib.request.build_opener(Stay).open(request, timeout=10) as answer:
+            return answer.status, ""
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers.get("Location", "")

@@ -9,6 +9,8 @@ from django.conf import settings
 
 from indexer.models import Repository
 from indexer.providers.errors import ProviderError
+from indexer.repositories import NameRefused, add_repository, change_repository
+
 
 def _readings() -> list[tuple[str, str]]:
     default = Repository.ReadingChoice(settings.MUSTER_READING).label
@@ -17,19 +19,62 @@ def _readings() -> list[tuple[str, str]]:
     )
 
 
+def _text(
+    label: str, longest: int, help_text: str, *, required: bool = False, **attrs: str
+) -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        max_length=longest,
+        required=required,
+        help_text=help_text,
+        widget=forms.TextInput(
+            attrs={"class": "form-control", "autocomplete": "off"} | attrs
+        ),
+    )
+
+
+def _secret(label: str, help_text: str) -> forms.CharField:
+    """A field that is written and never rendered with its value."""
+    return forms.CharField(
+        label=label,
+        max_length=4000,
+        required=False,
+        help_text=help_text,
+        widget=forms.PasswordInput(
+            attrs={"class": "form-control", "autocomplete": "new-password"}
+        ),
+    )
+
+
 class AddRepositoryForm(forms.Form):
     """A repository to connect. The token is written once and never shown again."""
 
-    url = forms.CharField(label="Address", max_length=2000)
-    name = forms.CharField(label="Name", max_length=200, required=False)
-    username = forms.CharField(label="User name", max_length=200, required=False)
-    secret = forms.CharField(label="Token or password", max_length=4000, required=False)
-    reading = forms.ChoiceField(label="Stages", choices=_readings, required=False)
+    url = _text(
+        "Address",
+        2000,
+        "Any Git remote: https://github.com/owner/name, git@host:owner/name.git, or, "
+        "where this site allows it, a path of its machine.",
+        required=True,
+        spellcheck="false",
+        autocapitalize="none",
+    )
+    name = _text(
+        "Name in the catalog", 200, "Such as owner/name. Empty: from the address."
+    )
+    reading = forms.ChoiceField(
+        label="How stages are read",
+        choices=_readings,
+        required=False,
+        help_text="Who holds a stage when several versions were assigned to it.",
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    username = _text(
+        "User name", 200, "For a token of GitHub or GitLab: leave it empty."
+    )
+    secret = _secret("Token or password", "Kept encrypted and never shown again.")
 
     def save(self, *, by: str) -> Repository | None:
         """Add it; None, with the reason beside the field, if it is refused."""
-        from indexer.repositories import add_repository
-
         data: dict[str, Any] = self.cleaned_data
         try:
             return add_repository(
@@ -40,20 +85,31 @@ class AddRepositoryForm(forms.Form):
                 reading=data["reading"],
                 by=by,
             )
+        except NameRefused as refusal:
+            self.add_error("name", refusal.sentence)
         except ProviderError as refusal:
             self.add_error("url", refusal.sentence)
-            return None
+        return None
 
 
 class EditRepositoryForm(forms.Form):
     """How a connected repository is read. An empty token keeps the one there is."""
 
-    url = forms.CharField(label="Address", max_length=2000)
-    username = forms.CharField(label="User name", max_length=200, required=False)
-    secret = forms.CharField(label="New token", max_length=4000, required=False)
-    forget_secret = forms.BooleanField(label="Forget the token", required=False)
-    reading = forms.ChoiceField(label="Stages", choices=_readings, required=False)
-    is_enabled = forms.BooleanField(label="Crawl it on schedule", required=False)
+    url = _text("Address", 2000, "", required=True, spellcheck="false")
+    reading = forms.ChoiceField(
+        label="How stages are read",
+        choices=_readings,
+        required=False,
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    username = _text("User name", 200, "")
+    secret = _secret("New token or password", "Empty: the one there is stays.")
+    forget_secret = forms.BooleanField(
+        label="Forget the token or password there is", required=False
+    )
+    is_enabled = forms.BooleanField(
+        label="Crawl it every few minutes and by its button", required=False
+    )
 
     def __init__(self, data: Any = None, *, repository: Repository) -> None:
         super().__init__(
@@ -69,8 +125,6 @@ class EditRepositoryForm(forms.Form):
 
     def save(self, *, by: str) -> bool:
         """Change it; False, with the reason beside the field, if it is refused."""
-        from indexer.repositories import change_repository
-
         data: dict[str, Any] = self.cleaned_data
         secret: str | None = data["secret"] or None
         if data["forget_secret"]:

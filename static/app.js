@@ -194,5 +194,20 @@
     }
   });
 
+  // A table wider than its box shows that there is more to the right.
+  const markWide = (box) => {
+    const more = box.scrollWidth - box.clientWidth - box.scrollLeft > 4;
+    box.parentElement.classList.toggle("scrolls", more);
+  };
+  const markAllWide = () => all(".table-box").forEach(markWide);
+  document.addEventListener(
+    "scroll",
+    (event) => event.target.matches?.(".table-box") && markWide(event.target),
+    true,
+  );
+  window.addEventListener("resize", markAllWide);
+  document.addEventListener("htmx:afterSettle", markAllWide);
+  markAllWide();
+
   labelTheme();
 })();

@@ -67,7 +67,7 @@ def relative(at: datetime, now: datetime) -> str:
             count = age // size
             words = f"{count} {unit}{'s' if count > 1 else ''}"
             return f"{words} ago" if at < now else f"in {words}"
-    return "just now"
+    return "just now" if at <= now else "in a moment"
 
 
 def local_time(at: datetime, offset: int) -> datetime:
@@ -92,7 +92,9 @@ def exact(at: datetime, offset: int) -> str:
 def when(at: datetime | None, offset: int = 0, unknown: str = "date unknown") -> str:
     """A moment: relative, the exact one on hover and in `datetime`."""
     if at is None:
-        return format_html('<span class="unknown">{}</span>', unknown) if unknown else ""
+        return (
+            format_html('<span class="unknown">{}</span>', unknown) if unknown else ""
+        )
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         local_time(at, offset).isoformat(),
@@ -274,7 +276,7 @@ def first_line(text: str) -> str:
 def copy_button(text: str, what: str) -> str:
     """A button that copies a text; shown only where scripts run."""
     return format_html(
-        '<button type="button" class="copy" data-copy="{}" title="Copy {}" hidden>{}'
+        '<button type="button" class="copy" data-copy="{}" title="Copy {}">{}'
         '<span class="visually-hidden">Copy {}</span></button>',
         text,
         what,
@@ -320,21 +322,25 @@ def command(does: str, text: str) -> dict[str, str]:
 @register.simple_tag
 def labels(values: list[str], most: int = 0) -> str:
     """Labels, each a link to all that have it; beyond `most` they are counted."""
-    shown = values[:most] if most else values
-    links = format_html_join(
-        " ",
-        '<a class="label" href="{}?{}" title="All with the label {}"><bdi>{}</bdi></a>',
-        (
-            (reverse("dashboard"), urlencode({"label": value}), value, value)
-            for value in shown
-        ),
-    )
-    if len(shown) == len(values):
-        return links
-    rest = values[len(shown) :]
-    return format_html(
-        '{} <span class="label" title="{}">+{}</span>', links, ", ".join(rest), len(rest)
-    )
+    shown = values[:most] if most and len(values) > most else values
+    links = [
+        format_html(
+            '<a class="label" href="{}?{}" title="All with the label {}"><bdi>{}</bdi></a>',
+            reverse("dashboard"),
+            urlencode({"label": value}),
+            value,
+            value,
+        )
+        for value in shown
+    ]
+    if rest := values[len(shown) :]:  # counted beside the last one, on its line
+        links[-1] = format_html(
+            '<span class="nowrap">{} <span class="label" title="{}">+{}</span></span>',
+            links[-1],
+            ", ".join(rest),
+            len(rest),
+        )
+    return format_html_join(" ", "{}", ((link,) for link in links))
 
 
 @register.filter
@@ -391,7 +397,10 @@ def running_crawl(repository: Repository) -> Crawl | None:
 @register.filter
 def is_waiting(repository: Repository) -> bool:
     """Whether somebody asked for a crawl that has not begun."""
-    return repository.is_enabled and repository.requested_seq > repository.done_seq
+    return repository.is_enabled and (
+        repository.requested_seq > repository.done_seq
+        or repository.state == Repository.State.NEW
+    )
 
 
 @register.filter

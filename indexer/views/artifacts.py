@@ -166,7 +166,9 @@ def _holders(shown: Artifact) -> list[tuple[str, list[StageHolder]]]:
     for holder in rows.order_by("stage", "rank")[:MOST_HOLDERS]:
         by_stage.setdefault(holder.stage, []).append(holder)
     order: Sequence[str] = shown.repository.stage_order
-    return [(stage, by_stage[stage]) for stage in ordered_stages(by_stage, [(order, 1)])]
+    return [
+        (stage, by_stage[stage]) for stage in ordered_stages(by_stage, [(order, 1)])
+    ]
 
 
 def _versions(shown: Artifact, page: str) -> Page[Version]:

@@ -82,7 +82,10 @@ def register_commands(artifact: Artifact) -> list[Command]:
     """How to register the first version of an artifact."""
     tag = f"{tag_name(artifact.name)}@v0.0.1"
     return _kept(
-        ("Register a version with gto", _line("gto", "register", artifact.name, "--push")),
+        (
+            "Register a version with gto",
+            _line("gto", "register", artifact.name, "--push"),
+        ),
         (
             "Or with Git alone: push an annotated tag",
             f"{_line('git', 'tag', '-a', tag, '-m', 'First version')}\n"
@@ -97,7 +100,13 @@ def assign_commands(artifact: Artifact, version: str, stage: str) -> list[Comman
         (
             f"Assign {stage} with gto",
             _line(
-                "gto", "assign", artifact.name, "--version", version, "--stage", stage,
+                "gto",
+                "assign",
+                artifact.name,
+                "--version",
+                version,
+                "--stage",
+                stage,
                 "--push",
             ),  # fmt: skip
         )

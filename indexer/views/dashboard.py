@@ -19,7 +19,7 @@ from indexer.catalog import (
     CatalogPage,
     catalog_page,
 )
-from indexer.freshness import Freshness, index_freshness
+from indexer.freshness import index_freshness
 from indexer.permissions import can_manage
 from indexer.views.access import HtmxHttpRequest, reader_required, wants_fragment
 from indexer.views.exports import exported_catalog

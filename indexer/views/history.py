@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from django_htmx.http import push_url
 
 from indexer.history import SIZES, HistoryFilters, history_page
-from indexer.models import Artifact, Event, Repository
+from indexer.models import Artifact, Event
 from indexer.permissions import visible_repositories
 from indexer.views.access import HtmxHttpRequest, reader_required, wants_fragment
 from indexer.views.artifacts import get_artifact
@@ -39,7 +41,7 @@ def _history(request: HtmxHttpRequest, artifact: Artifact | None) -> HttpRespons
         return exported_history(request, wanted, filters, artifact)
     page = history_page(request.user, filters, artifact=artifact)
     query = filters.query(page=page.page)
-    context = {
+    context: dict[str, Any] = {
         "section": "models" if artifact else "activity",
         "artifact": artifact,
         "repository": artifact.repository if artifact else None,
@@ -57,13 +59,12 @@ def _history(request: HtmxHttpRequest, artifact: Artifact | None) -> HttpRespons
         response = render(request, f"{template}#events", context)
         return push_url(response, f"{request.path}?{query}" if query else request.path)
     if artifact is None:
-        names: list[str] = list(
+        context["repositories"] = list(
             visible_repositories(request.user)
             .filter(model_count__gt=0)
             .order_by("name")
             .values_list("name", flat=True)[:MOST_REPOSITORIES]
         )
-        context["repositories"] = names
     return render(request, template, context)
 
 

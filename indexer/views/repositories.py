@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import F, Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import (
@@ -16,8 +16,9 @@ from django_htmx.http import trigger_client_event
 
 from indexer.forms import AddRepositoryForm, EditRepositoryForm
 from indexer.jobs import request_crawl
-from indexer.models import Crawl, Problem, Repository
+from indexer.models import Crawl, Repository
 from indexer.permissions import User, can_manage, visible_repositories
+from indexer.repositories import remove_repository
 from indexer.templatetags.indexer_tags import crawl_mark
 from indexer.views.access import (
     HtmxHttpRequest,
@@ -117,9 +118,7 @@ def crawl_status(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
 def crawl(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
     """Ask for a crawl now."""
     shown = get_repository(request.user, repository)
-    request_crawl(
-        shown, trigger=Crawl.Trigger.BUTTON, by=request.user.get_username()
-    )
+    request_crawl(shown, trigger=Crawl.Trigger.BUTTON, by=request.user.get_username())
     if request.htmx:
         shown = get_repository(request.user, repository)
         context = {"repository": shown, "can_manage": True}
@@ -149,8 +148,10 @@ def edit(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
     """Change how a repository is read."""
     shown = get_repository(request.user, repository)
     form = EditRepositoryForm(request.POST or None, repository=shown)
-    if request.method == "POST" and form.is_valid() and form.save(
-        by=request.user.get_username()
+    if (
+        request.method == "POST"
+        and form.is_valid()
+        and form.save(by=request.user.get_username())
     ):
         messages.success(request, f"{shown.name} is changed.")
         return redirect("repository", shown.name)
@@ -165,8 +166,6 @@ def remove(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
     """Forget a repository, after a page that says what goes."""
     shown = get_repository(request.user, repository)
     if request.method == "POST":
-        from indexer.repositories import remove_repository
-
         remove_repository(shown)
         messages.success(request, f"{shown.name} is removed. Git keeps all of it.")
         return redirect("repositories")

@@ -1,0 +1,91 @@
+"""Django's administration: accounts, and a look at the rows.
+
+What a crawl derives is read-only here: a change would be gone with the next one.
+Credentials are never shown; repositories are added and changed on their own pages,
+where addresses are checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+
+from indexer.models import Artifact, Crawl, Event, Problem, Repository, Tag
+
+
+class LookOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A list and a page for each row, and nothing to change."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
+        return False
+
+    def has_delete_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
+        return False
+
+    def has_view_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
+        return bool(request.user.is_active and request.user.is_staff)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related(*self.list_related)
+
+    list_related: tuple[str, ...] = ()
+
+
+@admin.register(Repository)
+class RepositoryAdmin(LookOnly):
+    list_display = ("name", "state", "last_crawl_at", "model_count", "problem_count")
+    list_filter = ("state", "is_enabled", "provider")
+    search_fields = ("name", "url")
+    exclude = ("secret",)
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(LookOnly):
+    list_display = ("name", "repository", "type", "latest_version", "last_event_at")
+    list_related = ("repository",)
+    search_fields = ("name",)
+
+
+@admin.register(Event)
+class EventAdmin(LookOnly):
+    list_display = ("tag", "kind", "repository", "at", "author_name")
+    list_related = ("repository",)
+    list_filter = ("kind",)
+    search_fields = ("tag", "author_email")
+
+
+@admin.register(Tag)
+class TagAdmin(LookOnly):
+    list_display = ("ref", "repository", "first_seen_at", "gone_at")
+    list_related = ("repository",)
+    search_fields = ("ref",)
+
+
+@admin.register(Problem)
+class ProblemAdmin(LookOnly):
+    list_display = ("text", "repository", "tag", "path", "line")
+    list_related = ("repository",)
+    list_filter = ("code",)
+
+
+@admin.register(Crawl)
+class CrawlAdmin(LookOnly):
+    list_display = ("repository", "status", "trigger", "started_at", "finished_at")
+    list_related = ("repository",)
+    list_filter = ("status", "trigger")

@@ -235,6 +235,13 @@ def catalog_rows(user: User, filters: CatalogFilters) -> Iterator[CatalogRow]:
         yield from (rows[pk] for pk in chunk if pk in rows)
 
 
+def catalog_row(artifact: Artifact) -> CatalogRow:
+    """The row of one artifact. One query, and one if its repository is not read."""
+    row = CatalogRow(artifact, artifact.repository, {})
+    _add_stages({artifact.pk: row})
+    return row
+
+
 def catalog_stages(user: User, filters: CatalogFilters) -> list[str]:
     """The stage columns of an export. Two queries."""
     return shown_stages(_facets(user, filters)[1], filters)
@@ -283,7 +290,12 @@ def _with_stages(artifacts: QuerySet[Artifact]) -> list[CatalogRow]:
             "search", "repository__secret"
         )
     ]
-    by_id = {row.artifact.pk: row for row in rows}
+    _add_stages({row.artifact.pk: row for row in rows})
+    return rows
+
+
+def _add_stages(by_id: dict[int, CatalogRow]) -> None:
+    """One query."""
     holders = (
         StageHolder.objects.filter(artifact__in=by_id)
         .select_related("version")
@@ -292,7 +304,6 @@ def _with_stages(artifacts: QuerySet[Artifact]) -> list[CatalogRow]:
     )
     for holder in holders:
         by_id[holder.artifact_id].stages.setdefault(holder.stage, []).append(holder)
-    return rows
 
 
 def _facets(user: User, filters: CatalogFilters) -> tuple[Facets, list[str]]:

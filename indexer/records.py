@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from indexer.catalog import CatalogRow
 from indexer.core.snapshot import Json
-from indexer.models import Artifact, Event, Repository, StageHolder, Version
+from indexer.models import Artifact, Event, Problem, Repository, StageHolder, Version
 
 Record = dict[str, Json]
 
@@ -51,13 +51,26 @@ def repository_record(repository: Repository) -> Record:
         "head": repository.head,
         "stage_order": repository.stage_order,
         "reading": repository.stage_reading.value,
-        "artifacts": repository.artifact_count,
-        "models": repository.model_count,
-        "tags": repository.tag_count,
-        "problems": repository.problem_count,
+        "artifact_count": repository.artifact_count,
+        "model_count": repository.model_count,
+        "tag_count": repository.tag_count,
+        "problem_count": repository.problem_count,
         "added_at": moment(repository.added_at),
         "last_crawl_at": moment(repository.last_crawl_at),
         "last_success_at": moment(repository.last_success_at),
+    }
+
+
+def problem_record(problem: Problem) -> Record:
+    """Input that could not be read, with its place."""
+    return {
+        "code": problem.code,
+        "text": problem.text,
+        "artifact": problem.artifact_name,
+        "tag": problem.tag,
+        "path": problem.path,
+        "line": problem.line,
+        "commit": problem.commit_id,
     }
 
 
@@ -94,9 +107,9 @@ def model_record(row: CatalogRow) -> Record:
         },
         "last_event_at": moment(artifact.last_event_at),
         "last_assignment_at": moment(artifact.last_assignment_at),
-        "versions": artifact.version_count,
-        "events": artifact.event_count,
-        "problems": artifact.problem_count,
+        "version_count": artifact.version_count,
+        "event_count": artifact.event_count,
+        "problem_count": artifact.problem_count,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver, path, register_converter
+from django.urls import URLPattern, URLResolver, include, path, register_converter
 
 from indexer.addresses import (
     ArtifactConverter,
@@ -61,5 +61,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         repositories.remove,
         name="repository_remove",
     ),
+    path("api/v1/", include("indexer.api.urls")),
     path("healthz", health.healthz, name="healthz"),
 ]

@@ -1,0 +1,119 @@
+"""Errors of the API: `application/problem+json` (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from indexer.core.snapshot import Json
+
+logger = logging.getLogger(__name__)
+
+
+class ApiProblem(Exception):
+    """Something the client should know: what happened and what to do."""
+
+    def __init__(
+        self, status: int, kind: str, title: str, detail: str, **more: Json
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.title = title
+        self.detail = detail
+        self.more = more
+
+
+class BadParameter(ApiProblem):
+    """A query parameter makes no sense."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(400, "bad-parameter", "A parameter makes no sense", detail)
+
+
+class NotThere(ApiProblem):
+    """Nothing of that name, or nothing that this person may see."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(404, "not-found", "Not found", detail)
+
+
+def problem_response(problem: ApiProblem) -> HttpResponse:
+    """The answer that tells it."""
+    body = {
+        "type": f"urn:muster:problem:{problem.kind}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        **problem.more,
+    }
+    response = HttpResponse(
+        json.dumps(body, ensure_ascii=False, allow_nan=False),
+        status=problem.status,
+        content_type="application/problem+json",
+    )
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = 'Session realm="Muster"'
+    return response
+
+
+def add_problem_handlers(api: NinjaAPI) -> None:
+    """Make every error of `api` a problem."""
+
+    @api.exception_handler(ApiProblem)
+    def known(request: HttpRequest, error: ApiProblem) -> HttpResponse:
+        return problem_response(error)
+
+    @api.exception_handler(AuthenticationError)
+    def stranger(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+        return problem_response(
+            ApiProblem(
+                401,
+                "sign-in-needed",
+                "Sign in first",
+                "This registry shows its models to people who signed in.",
+            )
+        )
+
+    @api.exception_handler(ValidationError)
+    def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+        details = []
+        for one in error.errors:
+            names = [name for name in one.get("loc", ()) if isinstance(name, str)]
+            details.append(f"{names[-1] if names else 'The request'}: {one['msg']}.")
+        return problem_response(BadParameter(" ".join(details)))
+
+    @api.exception_handler(Http404)
+    def missing(request: HttpRequest, error: Http404) -> HttpResponse:
+        return problem_response(NotThere(str(error) or "There is nothing here."))
+
+    @api.exception_handler(HttpError)
+    def other(request: HttpRequest, error: HttpError) -> HttpResponse:
+        phrase = HTTPStatus(error.status_code).phrase
+        return problem_response(
+            ApiProblem(error.status_code, "error", phrase, str(error))
+        )
+
+    @api.exception_handler(Exception)
+    def unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
+        logger.error("The API failed at %s", request.path, exc_info=error)
+        return problem_response(
+            ApiProblem(
+                500,
+                "internal-error",
+                "Something went wrong here",
+                "The answer could not be made. The log of the server says why.",
+            )
+        )
+
+
+def unknown_address(request: HttpRequest) -> HttpResponse:
+    """What is under /api/v1/ and no operation."""
+    return problem_response(
+        NotThere("The API has no such address: /api/v1/docs lists them.")
+    )

@@ -24,7 +24,7 @@ from indexer.ingest import IngestCounts, LeaseLost, ingest
 from indexer.jobs import Lease
 from indexer.models import Crawl, Repository
 from indexer.providers import errors
-from indexer.providers.base import Listing
+from indexer.providers.base import Known, Listing
 from indexer.providers.registry import provider_for
 from indexer.snapshot_rows import StoredSnapshot, load_rows
 
@@ -59,18 +59,20 @@ def crawl_repository(
     trigger: Crawl.Trigger | None = None,
     requested_by: str = "",
     watch: Watch | None = None,
+    afresh: bool = False,
 ) -> Crawl | None:
     """Crawl a repository if it is owed and nobody else is at it; None otherwise.
 
     The Crawl row that comes back says how it went. `trigger` None: what the request
-    says. `watch` is told of the progress as it is written. Raises nothing but
-    DatabaseError, when the end itself cannot be written (the scheduler finds it)."""
+    says. `watch` is told of the progress as it is written. `afresh`: trust nothing
+    that was read before but the memory of tags. Raises nothing but DatabaseError, when
+    the end itself cannot be written (the scheduler finds it)."""
     lease = jobs.claim(repository_id, trigger=trigger, requested_by=requested_by)
     if lease is None:
         return None
     with jobs.renewing(lease):
         try:
-            _crawl(lease, _Progress(lease, watch))
+            _crawl(lease, _Progress(lease, watch), afresh=afresh)
         except LeaseLost:
             logger.warning("Crawl %s lost its lease and stopped.", lease.crawl.pk)
         except errors.ProviderError as error:
@@ -78,8 +80,7 @@ def crawl_repository(
         except Exception as error:
             logger.exception("Crawl %s of %s failed", lease.crawl.pk, repository_id)
             _fail(lease, _unexpected(error), error)
-    lease.crawl.refresh_from_db()
-    return lease.crawl
+    return Crawl.objects.filter(pk=lease.crawl.pk).first()
 
 
 class _Progress:
@@ -104,22 +105,26 @@ class _Progress:
         ).update(phase=phase[:40], done=max(0, done), total=max(0, total))
 
 
-def _crawl(lease: Lease, progress: _Progress) -> None:
+def _crawl(lease: Lease, progress: _Progress, *, afresh: bool) -> None:
     repository = Repository.objects.get(pk=lease.repository_id)
     provider = provider_for(repository)
     listing = provider.fetch_listing()
     fingerprint = _fingerprint(repository, listing)
-    if fingerprint == repository.fingerprint:
+    if fingerprint == repository.fingerprint and not afresh:
         counts = None
     else:
         stored = load_rows(repository.pk)
-        snapshot = provider.fetch_snapshot(listing, stored.known(), progress)
+        snapshot = provider.fetch_snapshot(
+            listing, Known() if afresh else stored.known(), progress
+        )
         if not snapshot.complete:
             raise errors.Unavailable(
                 "The repository could not be read to the end, so nothing was changed."
             )
         progress("Writing the index")
-        counts = _ingest(lease, repository, snapshot, stored, fingerprint)
+        counts = _ingest(
+            lease, repository, snapshot, stored, fingerprint, afresh=afresh
+        )
     _say_how_it_is(repository)
     status = Crawl.Status.UNCHANGED if counts is None else Crawl.Status.CHANGED
     jobs.finish(lease, status, counts=counts.as_json() if counts else None)
@@ -144,6 +149,8 @@ def _ingest(
     snapshot: RepositorySnapshot,
     stored: StoredSnapshot,
     fingerprint: str,
+    *,
+    afresh: bool,
 ) -> IngestCounts:
     """Ingest, and again if the database was in the way: a deadlock, a restart."""
     rows: StoredSnapshot | None = stored
@@ -157,6 +164,7 @@ def _ingest(
                 now=jobs.database_now(),
                 stored=rows,
                 fingerprint=fingerprint,
+                afresh=afresh,
             )
         except (OperationalError, IntegrityError) as error:
             if not tries_left:

@@ -21,7 +21,15 @@ from indexer.bulk import Row, Table, write_difference
 from indexer.core import state as core
 from indexer.core.snapshot import RepositorySnapshot
 from indexer.models import Repository
-from indexer.snapshot_rows import StoredSnapshot, load_rows, write_snapshot
+from indexer.snapshot_rows import (
+    COMMITS,
+    DOCUMENTS,
+    FILE_SETS,
+    SNAPSHOTS,
+    StoredSnapshot,
+    load_rows,
+    write_snapshot,
+)
 
 BELOW = (  # tables of rows below an artifact, children first
     index_rows.HOLDERS,
@@ -66,12 +74,14 @@ def ingest(
     now: datetime,
     stored: StoredSnapshot | None = None,
     fingerprint: str = "",
+    afresh: bool = False,
 ) -> IngestCounts:
     """Make the repository's rows those of `snapshot`, whole or not at all.
 
     `stored` is what `load_rows` gave since the lease was taken, if it was asked.
-    Raises LeaseLost; ValueError for an incomplete snapshot, from which nothing may be
-    concluded to be gone."""
+    `afresh` drops the rows first, all but the memory of tags. Raises LeaseLost;
+    ValueError for an incomplete snapshot, from which nothing may be concluded to be
+    gone."""
     if not snapshot.complete:
         raise ValueError("Only a complete snapshot may be ingested.")
     reading = repository.stage_reading
@@ -80,6 +90,9 @@ def ingest(
     state = core.build_state(snapshot, reading=reading)
     with transaction.atomic():
         fence(repository.pk, lease_id, fingerprint=fingerprint)
+        if afresh:
+            drop_index(repository.pk)
+            stored = StoredSnapshot(tags=stored.tags)
         tags = write_snapshot(
             repository.pk,
             stored,
@@ -118,6 +131,35 @@ def fence(repository_id: int, lease_id: UUID, **fields: object) -> None:
     held = Repository.objects.filter(pk=repository_id, lease_id=lease_id)
     if not held.update(lease_id=lease_id, **fields):
         raise LeaseLost(f"The lease of repository {repository_id} is another's.")
+
+
+def drop_index(repository_id: int) -> None:
+    """Delete what a crawl can make again, inside the caller's transaction: all but the
+    memory of tags. Table by table: Django would first load every row."""
+    artifact_ids = [
+        row[0]
+        for row in Table(index_rows.ARTIFACTS.model, ("name",)).select(
+            '"repository_id" = %s', [repository_id]
+        )
+    ]
+    for table in (
+        index_rows.HOLDERS,
+        index_rows.VERSIONS,
+        index_rows.ANNOTATIONS,
+        index_rows.LABELS,
+    ):
+        table.delete(artifact_ids, "artifact_id")
+    for table in (
+        index_rows.EVENTS,
+        index_rows.PROBLEMS,
+        index_rows.FACETS,
+        index_rows.ARTIFACTS,
+        SNAPSHOTS,
+        DOCUMENTS,
+        COMMITS,
+        FILE_SETS,
+    ):
+        table.delete([repository_id], "repository_id")
 
 
 def _write_state(repository: Repository, state: core.RegistryState) -> dict[str, int]:

@@ -25,6 +25,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from indexer import wakeup
 from indexer.ingest import LeaseLost, fence
 from indexer.models import Crawl, Repository
 
@@ -74,19 +75,22 @@ def owed(now: datetime) -> Q:
 
 
 def request_crawl(
-    repository: Repository, *, trigger: Crawl.Trigger, by: str = ""
+    repository: Repository,
+    *,
+    trigger: Crawl.Trigger,
+    by: str = "",
+    wake: bool = True,
 ) -> None:
-    """Ask for a crawl that begins after now, and wake a worker. One that is running
-    already does not count: what made us ask may have come after it looked."""
+    """Ask for a crawl that begins after now, and `wake` a worker for it. One that
+    runs already does not count: what made us ask may have come after it looked."""
     Repository.objects.filter(pk=repository.pk).update(
         requested_seq=F("requested_seq") + 1,
         requested_trigger=trigger,
         requested_by=by[:200],
         enqueued_at=database_now(),
     )
-    from indexer import wakeup
-
-    transaction.on_commit(lambda: wakeup.wake(repository.pk))
+    if wake:
+        transaction.on_commit(lambda: wakeup.wake(repository.pk))
 
 
 def claim(

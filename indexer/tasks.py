@@ -4,9 +4,11 @@ the job list in the database decides (indexer/jobs.py)."""
 from __future__ import annotations
 
 from celery import shared_task
+from django.core.management import call_command
 
 from indexer import jobs, wakeup
 from indexer.crawl import crawl_repository
+from indexer.repositories import remove_orphaned_mirrors
 
 
 @shared_task(name="muster.crawl")
@@ -21,3 +23,10 @@ def enqueue_due() -> None:
     for repository_id in jobs.take_due():
         if not wakeup.send(repository_id):
             return
+
+
+@shared_task(name="muster.tidy", expires=600)
+def tidy() -> None:
+    """Remove what nobody needs any more."""
+    remove_orphaned_mirrors()
+    call_command("clearsessions")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
@@ -12,6 +13,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_site.settings")
 app = Celery("muster")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+if app.conf.broker_url.startswith("filesystem:"):
+    # kombu lists the folders of a queue in files and does not make them.
+    for name in ("data_folder_in", "data_folder_out", "control_folder"):
+        folder = Path(app.conf.broker_transport_options[name])
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 @worker_ready.connect

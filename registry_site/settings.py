@@ -59,6 +59,10 @@ EMBEDDED = DEBUG or "DEBUG" not in os.environ
 HOST = env.str("HOST", "127.0.0.1")
 PORT = env.int("PORT", 8000)
 LOOPBACK = HOST in {"127.0.0.1", "::1", "localhost"}
+# Processes of `manage.py up`.
+MUSTER_WEB_WORKERS = env.int("MUSTER_WEB_WORKERS", 2)
+MUSTER_WORKERS = env.int("MUSTER_WORKERS", 2)  # crawls at once
+MUSTER_DEMO = env.bool("MUSTER_DEMO", EMBEDDED)  # offered at the first start
 MUSTER_DATA = Path(env.str("MUSTER_DATA", str(BASE_DIR / "var"))).resolve()
 
 SECRET_KEY = secret("SECRET_KEY")
@@ -192,6 +196,20 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
         "health_check_interval": 15,
     }
 )
+if CELERY_BROKER_URL.startswith("filesystem:"):
+    # Orders to workers are broadcasts, which files are slow and untidy at.
+    CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+# Beat keeps no file: each entry is due a first time one interval after the start.
+CELERY_BEAT_SCHEDULE: dict[str, Any] = {
+    "wake workers for what is owed": {
+        "task": "muster.enqueue_due",
+        "schedule": 30.0,
+        "options": {"expires": 60},
+    },
+    "tidy up": {"task": "muster.tidy", "schedule": 3600.0, "options": {"expires": 600}},
+}
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # kilobytes, looked at between tasks
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = False  # the lease brings the work back, once

@@ -137,7 +137,8 @@ def tell(story: Story) -> None:
             story.assign("ranker", version, "prod", JONAS, f"{version} wins its test")
     story.on(70)
     story.unassign("ranker", "v1.2.0", "test", JONAS, "Lost its test, three weeks late")
-    story.unassign("ranker", "v1.0.0", "prod", JONAS, "Traffic moved to v1.3.0, v1.4.0")
+    for version in ("v1.0.0", "v1.1.0"):
+        story.unassign("ranker", version, "prod", JONAS, "v1.3.0 and v1.4.0 serve all")
     story.on(41)
     story.commit(
         AIKO, "Cross-attention over title and query", _run(story, "2a", 0.4581, 4)

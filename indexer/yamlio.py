@@ -15,7 +15,7 @@ import math
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -155,10 +155,10 @@ class _Builder:
             self._refuse(f"The file is not valid YAML ({type(error).__name__}).")
         return self._root.value if self._root is not None else None
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str) -> NoReturn:
         raise _Refused(reason, self._line or None) from None
 
-    def _refuse_text(self, error: yaml.reader.ReaderError) -> None:
+    def _refuse_text(self, error: yaml.reader.ReaderError) -> NoReturn:
         """Bytes that are no text of YAML: not UTF-8, or a control character."""
         raw = self._data
         at = error.position if isinstance(error.position, int) else 0
@@ -189,9 +189,7 @@ class _Builder:
         if self._nodes > MAX_NODES:
             self._refuse(f"The file has more than {MAX_NODES} values.")
         if self._nodes % 256 == 0 and time.monotonic() > self._end:
-            self._refuse(
-                f"The file takes more than {MAX_SECONDS:.0f} seconds to read."
-            )
+            self._refuse(f"The file takes more than {MAX_SECONDS:.0f} seconds to read.")
 
     def _scalar(self, event: Any) -> _Node:
         text = event.value.replace("\0", "\ufffd")
@@ -210,13 +208,12 @@ class _Builder:
             node.key = text or "null"
         return node
 
-    def _alias(self, anchor: str) -> _Node:
-        if anchor not in self._anchors:
-            self._refuse(f"The alias *{_shown(anchor)} has no anchor.")
+    def _alias(self, anchor: str | None) -> _Node:
+        if anchor is None or anchor not in self._anchors:
+            self._refuse(f"The alias {_shown(anchor or '')} has no anchor.")
         node = self._anchors[anchor]
         if node is None:
-            self._refuse(f"The alias *{_shown(anchor)} refers to what it is part of.")
-        assert node is not None
+            self._refuse(f"The alias {_shown(anchor)} refers to what it is part of.")
         self._spend(node)
         if len(self._open) + node.height > MAX_DEPTH:
             self._refuse(f"The file is nested more than {MAX_DEPTH} levels deep.")
@@ -280,14 +277,14 @@ class _Builder:
             if key.is_merge:
                 self._merge(parent, node)
             else:
-                self._set(parent, key, node)
+                self._set(parent, key.key or "", node)
 
-    def _set(self, parent: _Open, key: _Node, node: _Node) -> None:
-        assert parent.pairs is not None
-        assert key.key is not None
-        if key.key in parent.pairs:
-            self._refuse(f"The key {_shown(key.key)} is there twice.")
-        parent.pairs[key.key] = node.value
+    def _set(self, parent: _Open, key: str, node: _Node) -> None:
+        if parent.pairs is None:
+            return
+        if key in parent.pairs:
+            self._refuse(f"The key {_shown(key)} is there twice.")
+        parent.pairs[key] = node.value
 
     def _merge(self, parent: _Open, node: _Node) -> None:
         """`<<`: what it brings counts as often as it is written out."""
@@ -296,7 +293,6 @@ class _Builder:
         for value in values:
             if not isinstance(value, dict):
                 self._refuse("A merge key (<<) needs a mapping, or a list of mappings.")
-                return
             parent.merged.append(value)
 
 

@@ -17,16 +17,24 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import shutil
 import signal
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote
+
+from indexer.providers.git.hardening import (
+    QUIET,
+    Connection,
+    build_environment,
+    find_git,
+    network_config,
+    origin,
+    upload_pack_option,
+)
 
 if TYPE_CHECKING:
     from git.cmd import Git
@@ -43,69 +51,6 @@ WATCHED = (
     '"$@"; status=$?; kill -9 $watcher; wait $watcher 2>&-; exit $status'
 )
 
-# Files of the operator that say which certificates to trust; the rest of the
-# environment stays behind.
-KEPT_ENVIRONMENT = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
-
-# Configuration of every command.
-QUIET = (
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.untrackedCache=false",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "credential.helper=",
-    "safe.bareRepository=all",
-    "safe.directory=*",
-    "protocol.allow=never",
-)
-
-# Configuration of commands that reach a remote.
-NETWORK = (
-    "protocol.version=2",
-    "http.followRedirects=false",
-    "http.lowSpeedLimit=200",
-    "http.lowSpeedTime=30",
-    "http.emptyAuth=false",
-    "http.cookieFile=",
-    "transfer.fsckObjects=false",  # one bad tag would refuse the whole pack
-    "fetch.fsckObjects=false",
-    "transfer.bundleURI=false",
-    "fetch.unpackLimit=1",
-    "fetch.writeCommitGraph=false",
-    "fetch.recurseSubmodules=false",
-    "core.bigFileThreshold=5m",
-    "pack.threads=2",
-)
-
-# What serves a local path: the owner may be another user, and reading is all it does.
-UPLOAD_PACK = (
-    "git -c safe.directory=* -c safe.bareRepository=all -c core.hooksPath=/dev/null "
-    "-c core.fsmonitor=false -c uploadpack.allowFilter=true upload-pack"
-)
-
-# The user's own keys, agent and ~/.ssh/config are used: they are how a self-hosted
-# service proves itself to a server. Nothing is ever asked.
-SSH = (
-    "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o ConnectTimeout=15 "
-    "-o ServerAliveInterval=15 -o ServerAliveCountMax=3 -o ForwardAgent=no "
-    "-o ForwardX11=no -o ClearAllForwardings=yes -o PermitLocalCommand=no"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """A checked remote, ready for git. `scheme` is https, http, ssh, git or file;
-    `addresses` are the IP addresses to use whatever the name resolves to by now."""
-
-    url: str
-    scheme: str
-    host: str = ""
-    port: int | None = None
-    username: str = ""
-    secret: str = field(default="", repr=False)
-    addresses: tuple[str, ...] = ()
-
 
 class GitFailed(Exception):
     """A git command did not end well. `stderr` holds no credential."""
@@ -118,24 +63,12 @@ class GitFailed(Exception):
         self.late = late
 
 
-class GitMissing(Exception):
-    """There is no git on this machine."""
-
-
-def find_git() -> str:
-    """The absolute path of git. Raises GitMissing."""
-    found = shutil.which("git")
-    if found is None:
-        raise GitMissing("git is not installed, or not on the PATH of this process.")
-    return os.path.abspath(found)
-
-
 def ls_remote(connection: Connection, *, seconds: float) -> bytes:
     """The remote's refs and what HEAD points to, in one round trip. Git's own format:
     `ref: TARGET\\tHEAD`, then `ID\\tREF` lines, peeled ones with `^{}`."""
-    command = ["ls-remote", "--symref", *_upload_pack(connection)]
+    command = ["ls-remote", "--symref", *upload_pack_option(connection)]
     with _Process(
-        _network(connection),
+        network_config(connection),
         [*command, "--", connection.url],
         seconds=seconds,
         connection=connection,
@@ -182,7 +115,7 @@ def fetch(
     if have:
         command.append(f"--negotiation-tip={have}")
     config = (
-        *_network(connection),
+        *network_config(connection),
         f"remote.origin.url={connection.url}",
         "remote.origin.tagOpt=--no-tags",
         # Only while fetching: a reader that knows of no promisor asks nobody for
@@ -191,7 +124,7 @@ def fetch(
     )
     with _Process(
         config,
-        [*command, *_upload_pack(connection), "--stdin", "--", "origin"],
+        [*command, *upload_pack_option(connection), "--stdin", "--", "origin"],
         seconds=seconds,
         connection=connection,
         mirror=mirror,
@@ -223,72 +156,6 @@ def version() -> tuple[int, ...]:
         words = process.read_all(1024).decode("ascii", "replace").split()
     numbers = words[2].split(".") if len(words) > 2 else []
     return tuple(int(number) for number in numbers[:3] if number.isdigit())
-
-
-def _network(connection: Connection) -> tuple[str, ...]:
-    config = (*QUIET, f"protocol.{connection.scheme}.allow=always", *NETWORK)
-    if connection.addresses and connection.scheme in {"http", "https"}:
-        port = connection.port or (443 if connection.scheme == "https" else 80)
-        pinned = ",".join(
-            f"[{address}]" if ":" in address else address
-            for address in connection.addresses
-        )
-        config += (f"http.curloptResolve={connection.host}:{port}:{pinned}",)
-    return config
-
-
-def _upload_pack(connection: Connection) -> list[str]:
-    return [f"--upload-pack={UPLOAD_PACK}"] if connection.scheme == "file" else []
-
-
-def _origin(connection: Connection) -> str:
-    """`https://host:port` as git writes it when it asks for a credential."""
-    host = f"[{connection.host}]" if ":" in connection.host else connection.host
-    port = f":{connection.port}" if connection.port else ""
-    return f"{connection.scheme}://{host}{port}"
-
-
-def _environment(connection: Connection | None) -> dict[str, str]:
-    environment = {
-        "PATH": os.pathsep.join(
-            (os.path.dirname(find_git()), "/usr/local/bin", "/usr/bin", "/bin")
-        ),
-        "HOME": "/nonexistent",
-        "LC_ALL": "C",
-        "LANGUAGE": "C",
-        "TZ": "UTC",
-        "TMPDIR": tempfile.gettempdir(),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_SYSTEM": "/dev/null",
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "/bin/false",
-        "SSH_ASKPASS": "/bin/false",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_LFS_SKIP_SMUDGE": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_ALLOW_PROTOCOL": connection.scheme if connection else "",
-    }
-    for name in KEPT_ENVIRONMENT:
-        if name in os.environ:
-            environment[name] = os.environ[name]
-    if connection is None:
-        return environment
-    if connection.scheme == "ssh":
-        environment["GIT_SSH_COMMAND"] = SSH
-        environment["GIT_SSH_VARIANT"] = "ssh"
-        if connection.addresses:
-            environment["GIT_SSH_COMMAND"] += (
-                f" -o HostName={connection.addresses[0]}"
-                f" -o HostKeyAlias={connection.host}"
-            )
-        if "SSH_AUTH_SOCK" in os.environ:
-            environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
-    if connection.scheme == "git" and connection.addresses:
-        environment["GIT_OVERRIDE_VIRTUAL_HOST"] = connection.host
-    return environment
 
 
 def _load_git() -> type[Git]:
@@ -337,7 +204,7 @@ class _Process:
             arguments += ["--git-dir", str(mirror)]
         with contextlib.ExitStack() as ours:
             inherited: list[int] = []
-            environment = _environment(connection)
+            environment = build_environment(connection)
             if connection is not None and connection.secret:
                 environment |= _answers(connection, ours, inherited)
             watch = ""
@@ -420,8 +287,8 @@ def _answers(
 ) -> Mapping[str, str]:
     """Pipes that hold the username and the secret, and the environment that tells
     `askpass.sh` which they are and whose question to answer."""
-    origin = _origin(connection)
-    scheme, rest = origin.split("://", 1)
+    asker = origin(connection)
+    scheme, rest = asker.split("://", 1)
     names = []
     for value in (connection.username or "git", connection.secret):
         reader, writer = os.pipe()
@@ -434,7 +301,7 @@ def _answers(
         "GIT_ASKPASS": str(ASKPASS),
         "MUSTER_ASK_USERNAME": names[0],
         "MUSTER_ASK_SECRET": names[1],
-        "MUSTER_ASK_ORIGIN": origin,
+        "MUSTER_ASK_ORIGIN": asker,
         # Git names the user in its second question.
         "MUSTER_ASK_NAMED": (
             f"{scheme}://{quote(connection.username or 'git', safe='')}@{rest}"

@@ -15,7 +15,8 @@ from indexer.providers.errors import (
     TooLarge,
     Unavailable,
 )
-from indexer.providers.git.command import Connection, GitFailed
+from indexer.providers.git.command import GitFailed
+from indexer.providers.git.hardening import Connection
 
 Sentence = Callable[[str, str], ProviderError]  # where, what git said
 
@@ -154,6 +155,21 @@ def explain(failure: GitFailed, connection: Connection) -> ProviderError:
     )
 
 
+def may_be_one_object(failure: GitFailed, reason: ProviderError) -> bool:
+    """Whether a fetch may have failed over some of its objects only (gone since they
+    were listed, or damaged), or over a damaged mirror: worth a second try."""
+    return not failure.late and (
+        isinstance(reason, BadPayload)
+        or re.search(
+            r"not our ref|unadvertised object|bad object|corrupt|bad pack|"
+            r"[Cc]ould not (read|parse)|unable to (read|parse)|not a (commit|tag|blob)|"
+            r"missing (necessary )?objects|did not send all|shallow",
+            failure.stderr,
+        )
+        is not None
+    )
+
+
 def explain_system(error: OSError) -> ProviderError:
     """An error of this machine, not of the remote."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -177,4 +193,6 @@ def last_words(stderr: str) -> str:
 
 def _capital(sentence: str) -> str:
     """The sentence with a capital first letter, unless it begins with a host."""
-    return sentence[0].upper() + sentence[1:] if sentence.startswith("the ") else sentence
+    return (
+        sentence[0].upper() + sentence[1:] if sentence.startswith("the ") else sentence
+    )

@@ -15,6 +15,9 @@ SECONDS = 300.0
 MAX_RESTARTS = 50  # damaged objects of one repository that we step over
 
 
+TYPES = {kind.value.encode("ascii"): kind for kind in ObjectType}
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """What an object is, without reading it."""
@@ -96,18 +99,20 @@ def _read_header(out: IO[bytes], wanted: str) -> Header | None:
         raise _Damaged
     if len(words) != 3:
         return None  # "ID missing"
-    return Header(ObjectType(words[1].decode("ascii")), int(words[2]))
+    return Header(TYPES[words[1]], int(words[2]))
 
 
 def _read_body(out: IO[bytes], wanted: str, header: Header, limit: int) -> Body:
-    kept = min(header.size, limit)
-    data = out.read(kept)
-    left = header.size + 1 - kept  # and the line feed after the object
+    if header.size <= limit:
+        data = out.read(header.size + 1)  # and the line feed after the object
+        if len(data) != header.size + 1:
+            raise _Damaged
+        return Body(wanted, header.type, data[:-1], False)
+    data = out.read(limit)
+    left = header.size + 1 - limit
     while left > 0:
         piece = out.read(min(left, 1024 * 1024))
         if not piece:
             raise _Damaged
         left -= len(piece)
-    if len(data) != kept:
-        raise _Damaged
-    return Body(wanted, header.type, data, header.size > limit)
+    return Body(wanted, header.type, data, True)

@@ -132,7 +132,9 @@ class TreeWalk:
                     Problem("symlink", sentence, path=path, commit_id=commit_id)
                 )
             elif len(path) > MAX_PATH:
-                sentence = f"The path of a dvc.yaml has more than {MAX_PATH} characters."
+                sentence = (
+                    f"The path of a dvc.yaml has more than {MAX_PATH} characters."
+                )
                 shown = path[:MAX_PATH]
                 problems.append(
                     Problem("path-too-long", sentence, path=shown, commit_id=commit_id)

@@ -1,0 +1,351 @@
+"""The reading of one snapshot from a mirror: tags, commits, registry files.
+
+Objects that are missing mean that the remote changed since it was listed, or that the
+mirror is damaged: the first reading then raises Missing, to be begun again with fresh
+refs and a fresh mirror. A second reading puts up with what a repository of this
+machine, or the remote itself, cannot read, and says so."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from indexer.core.git_objects import parse_commit_object
+from indexer.core.snapshot import (
+    Document,
+    FileRef,
+    GitCommit,
+    GitTag,
+    ObjectType,
+    Problem,
+    RepositorySnapshot,
+)
+from indexer.core.tags import parse_tag_name
+from indexer.providers.base import Known, Listing, Progress
+from indexer.providers.errors import Unavailable
+from indexer.providers.git import command
+from indexer.providers.git.command import GitFailed
+from indexer.providers.git.failures import explain, may_be_one_object, place
+from indexer.providers.git.hardening import Connection
+from indexer.providers.git.objects import Header, read_bodies, read_headers
+from indexer.providers.git.tag_chains import read_tag_chains
+from indexer.providers.git.trees import TreeWalk
+from indexer.yamlio import MAX_BYTES, parse_document, refuse_document
+
+FETCH_SECONDS = 400.0  # all fetches of one snapshot together
+MAX_COMMIT_BYTES = 1024 * 1024  # of one commit object; the rest is not read
+MAX_FETCHES = 80  # of one kind, to single out objects that a remote cannot read
+
+
+class Missing(Exception):
+    """Objects that the remote listed did not arrive."""
+
+
+class Reading:
+    """The reading of one snapshot: its input, and what was found so far."""
+
+    def __init__(
+        self,
+        listing: Listing,
+        known: Known,
+        progress: Progress,
+        connection: Connection,
+        mirror: Path,
+        *,
+        fetches: bool,
+        first: bool,
+    ) -> None:
+        self._listing = listing
+        self._known = known
+        self._progress = progress
+        self._connection = connection
+        self._mirror = mirror
+        self._fetches = fetches
+        self._first = first
+        self._end = time.monotonic() + FETCH_SECONDS
+        self._problems = list(problems_of_head(listing))
+        self._unfetchable: set[str] = set()
+
+    def snapshot(self) -> RepositorySnapshot:
+        tags = self._read_tags()
+        commits, tags = self._read_commits(tags)
+        documents = self._read_documents(commits.values())
+        head = self._listing.head if self._listing.head in commits else ""
+        return RepositorySnapshot(
+            tags=tuple(tags),
+            branches=dict(self._listing.branches),
+            default_branch=self._listing.default_branch,
+            head=head,
+            commits=commits,
+            documents=documents,
+            problems=tuple(self._problems),
+        )
+
+    def _fetch(
+        self, object_ids: Collection[str], *, filtered: str, shallow: bool
+    ) -> None:
+        """Fetch objects into the mirror. One that the remote itself cannot read fails
+        a whole fetch; after a second look at the refs it is singled out by halves."""
+        have = self._have() if filtered and shallow else ""
+        waiting = [list(object_ids)]
+        for _ in range(MAX_FETCHES):
+            if not waiting:
+                return
+            wanted = waiting.pop()
+            try:
+                command.fetch(
+                    self._mirror,
+                    self._connection,
+                    wanted,
+                    filtered=filtered,
+                    shallow=shallow,
+                    have=have,
+                    seconds=max(self._end - time.monotonic(), 1.0),
+                )
+            except GitFailed as error:
+                reason = explain(error, self._connection)
+                if not may_be_one_object(error, reason):
+                    raise reason from None
+                if self._first:
+                    raise Missing from None
+                if len(wanted) == 1:
+                    self._unfetchable.add(wanted[0])
+                else:
+                    half = len(wanted) // 2
+                    waiting += [wanted[:half], wanted[half:]]
+        raise Unavailable(
+            f"{place(self._connection)} has too many objects that it cannot read "
+            "itself. Run git fsck there."
+        )
+
+    # Tags ---------------------------------------------------------------------------
+
+    def _read_tags(self) -> list[GitTag]:
+        listing = self._listing
+        # What was broken when it was read before is looked at again.
+        known = {
+            key: tag
+            for key, tag in self._known.tags.items()
+            if tag.tag is not None or tag.commit_id is not None
+        }
+        new = {
+            object_id: ref
+            for ref, object_id in listing.tags.items()
+            if object_id not in known and object_id.strip("0")
+        }
+        if self._fetches:
+            self._fetch_tags(new)
+        self._progress("Reading tags", 0, len(new))
+        chains = read_tag_chains(self._mirror, list(new))
+        self._progress("Reading tags", len(new), len(new))
+        tags = []
+        for ref, object_id in listing.tags.items():
+            before = known.get(object_id)
+            if before is not None:
+                tags.append(before if before.ref == ref else replace(before, ref=ref))
+            elif object_id in chains.tags:
+                tag, commit_id = chains.peel(object_id)
+                tags.append(GitTag(ref, object_id, tag, commit_id))
+            else:
+                header = chains.headers.get(object_id)
+                tags.append(self._lightweight(ref, object_id, header))
+        return tags
+
+    def _fetch_tags(self, new: Mapping[str, str]) -> None:
+        """Fetch new tag objects and the head's commit; with their trees if tags of GTO
+        are in the majority, for then the trees will be wanted next. A lightweight tag
+        with a name of GTO comes along: it may be an annotated one that is broken."""
+        listing = self._listing
+        ours = {key for key, ref in new.items() if parse_tag_name(ref) is not None}
+        wanted = dict.fromkeys(
+            key for key, ref in new.items() if key in ours or ref in listing.peeled
+        )
+        filtered = "blob:none" if len(ours) * 2 >= len(wanted) else "tree:0"
+        if listing.head and listing.head not in self._known.commits:
+            wanted[listing.head] = None
+        present = read_headers(self._mirror, list(wanted))
+        absent = [key for key in wanted if key not in present]
+        if absent:
+            self._progress("Fetching", 0, len(absent))
+            self._fetch(absent, filtered=filtered, shallow=True)
+            self._progress("Fetching", len(absent), len(absent))
+
+    def _lightweight(self, ref: str, object_id: str, header: Header | None) -> GitTag:
+        """A ref without a tag object we could read. What a remote did not call an
+        annotated tag is not fetched: it is a commit, as good as always."""
+        if header is not None and header.type is not ObjectType.TAG:
+            is_commit = header.type is ObjectType.COMMIT
+            return GitTag(ref, object_id, None, object_id if is_commit else None)
+        is_broken = object_id in self._unfetchable or not object_id.strip("0")
+        if not is_broken:
+            if self._fetches and ref not in self._listing.peeled:
+                return GitTag(ref, object_id, None, object_id)
+            if self._first or self._fetches:
+                raise Missing
+        self._problems.append(
+            Problem(
+                "object-missing",
+                "The object of this tag is missing or damaged in the repository. Run "
+                "git fsck there.",
+                tag=ref,
+            )
+        )
+        return GitTag(ref, object_id, None, None)
+
+    # Commits ------------------------------------------------------------------------
+
+    def _read_commits(
+        self, tags: list[GitTag]
+    ) -> tuple[dict[str, GitCommit], list[GitTag]]:
+        known = self._known.commits
+        wanted = dict.fromkeys(
+            tag.commit_id
+            for tag in tags
+            if tag.commit_id and tag.tag and _is_ours(tag.ref, tag.tag.name)
+        )
+        if self._listing.head:
+            wanted[self._listing.head] = None
+        new = [
+            commit_id for commit_id in wanted if commit_id and commit_id not in known
+        ]
+        headers = read_headers(self._mirror, new)
+        absent = [commit_id for commit_id in new if commit_id not in headers]
+        if absent and self._fetches:
+            self._fetch(absent, filtered="blob:none", shallow=True)
+            headers |= read_headers(self._mirror, absent)
+            absent = [commit_id for commit_id in absent if commit_id not in headers]
+        if self._must_have(absent):
+            raise Missing
+        commits = {key: known[key] for key in wanted if key and key in known}
+        commits |= self._parse_commits(
+            [key for key in new if key in headers and is_commit(headers[key])]
+        )
+        unread = {key for key in new if key not in commits}
+        if unread:
+            tags = [
+                replace(tag, commit_id=None) if tag.commit_id in unread else tag
+                for tag in tags
+            ]
+        return commits, tags
+
+    def _must_have(self, absent: Iterable[str]) -> bool:
+        """Whether absent objects are a reason to begin again, or to give up."""
+        return any(
+            self._first or (self._fetches and key not in self._unfetchable)
+            for key in absent
+        )
+
+    def _parse_commits(self, ids: list[str]) -> dict[str, GitCommit]:
+        self._progress("Reading commits", 0, len(ids))
+        parsed: dict[str, tuple[str, GitCommit]] = {}
+        for body in read_bodies(self._mirror, ids, limit=MAX_COMMIT_BYTES):
+            tree_id, _, commit = parse_commit_object(body.object_id, body.data)
+            parsed[body.object_id] = (tree_id, commit)
+        if self._must_have(key for key in ids if key not in parsed):
+            raise Missing
+        roots = {tree_id for tree_id, _ in parsed.values() if tree_id}
+        if self._fetches and roots:
+            present = read_headers(self._mirror, list(roots))
+            absent = [root for root in roots if root not in present]
+            if absent:
+                self._fetch(absent, filtered="blob:none", shallow=False)
+        walk = TreeWalk(self._mirror)
+        walk.load(roots)
+        if self._must_have(walk.missing):
+            raise Missing
+        commits = {}
+        shared: dict[tuple[FileRef, ...], tuple[FileRef, ...]] = {}
+        for done, (commit_id, (tree_id, commit)) in enumerate(parsed.items()):
+            if done % 1000 == 0:
+                self._progress("Reading commits", done, len(ids))
+            files, problems = walk.files(tree_id, commit_id) if tree_id else ((), ())
+            files = shared.setdefault(files, files)
+            commits[commit_id] = replace(commit, files=files, problems=problems)
+        self._progress("Reading commits", len(ids), len(ids))
+        return commits
+
+    def _have(self) -> str:
+        """The newest commit that the mirror holds with its trees: the remote need not
+        send what it shares with that one. "" if there is none."""
+        newest = heapq.nlargest(
+            50,
+            self._known.commits.values(),
+            key=lambda commit: commit.committed.seconds if commit.committed else 0,
+        )
+        present = read_headers(self._mirror, [commit.id for commit in newest])
+        return next((commit.id for commit in newest if commit.id in present), "")
+
+    # Registry files -----------------------------------------------------------------
+
+    def _read_documents(self, commits: Iterable[GitCommit]) -> dict[str, Document]:
+        known = self._known.documents
+        paths = {file.blob_id: file.path for commit in commits for file in commit.files}
+        documents = {key: known[key] for key in paths if key in known}
+        new = [blob_id for blob_id in paths if blob_id not in known]
+        if not new:
+            return documents
+        self._progress("Reading files", 0, len(new))
+        headers = read_headers(self._mirror, new)
+        absent = [blob_id for blob_id in new if blob_id not in headers]
+        if absent and self._fetches:
+            self._fetch(absent, filtered="blob:none", shallow=False)
+            headers |= read_headers(self._mirror, absent)
+            absent = [blob_id for blob_id in absent if blob_id not in headers]
+        if self._must_have(absent):
+            raise Missing
+        readable = []
+        for blob_id in new:
+            header = headers.get(blob_id)
+            if header is None or header.type is not ObjectType.BLOB:
+                documents[blob_id] = refuse_document(
+                    blob_id, "The file is missing or damaged in the repository."
+                )
+            elif header.size > MAX_BYTES:
+                documents[blob_id] = refuse_document(
+                    blob_id,
+                    f"The file has {header.size} bytes, too large to read; the limit "
+                    f"is {MAX_BYTES}.",
+                )
+            else:
+                readable.append(blob_id)
+        for done, body in enumerate(
+            read_bodies(self._mirror, readable, limit=MAX_BYTES)
+        ):
+            if done % 100 == 0:
+                self._progress("Reading files", done, len(new))
+            documents[body.object_id] = parse_document(body.object_id, body.data)
+        unread = [blob_id for blob_id in readable if blob_id not in documents]
+        if self._must_have(unread):
+            raise Missing
+        for blob_id in unread:
+            documents[blob_id] = refuse_document(
+                blob_id, "The file is damaged in the repository. Run git fsck there."
+            )
+        self._progress("Reading files", len(new), len(new))
+        return documents
+
+
+def is_commit(header: Header) -> bool:
+    return header.type is ObjectType.COMMIT
+
+
+def _is_ours(ref: str, name: str) -> bool:
+    """Whether a tag is GTO's by its ref or by the name inside it."""
+    return parse_tag_name(name) is not None or (
+        ref != name and parse_tag_name(ref) is not None
+    )
+
+
+def problems_of_head(listing: Listing) -> tuple[Problem, ...]:
+    if listing.head or not listing.branches:
+        return ()
+    return (
+        Problem(
+            "no-default-branch",
+            "The repository's HEAD names no branch that exists, so there is no default "
+            "branch to read descriptions from. Set the default branch at its host.",
+        ),
+    )

@@ -1,0 +1,169 @@
+"""A small Git server over HTTP for tests: the real `git http-backend`, on loopback,
+with a password if wanted, and with faults."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+@dataclass
+class GitServer:
+    """Serves every repository below `root`. A fault counts for all that follows."""
+
+    root: Path
+    url: str = ""
+    username: str = ""
+    password: str = ""
+    status: int = 0  # answer everything with this status
+    location: str = ""  # and, for a redirect, this
+    hang: bool = False  # accept and say nothing
+    drip: bool = False  # a byte a second
+    truncate: int = 0  # cut packs after so many bytes
+    challenge: str = "Basic realm=tests"
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
+    before_fetch: list[object] = field(default_factory=list)  # callables, run once
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def url_of(self, repository: Path) -> str:
+        return f"{self.url}/{repository.relative_to(self.root)}"
+
+    def round_trips(self) -> int:
+        return len(self.requests)
+
+
+@contextmanager
+def serve_git(root: Path, port: int = 0) -> Iterator[GitServer]:
+    """A server on a free port of loopback, for as long as the context lasts."""
+    server = GitServer(root)
+
+    class Handler(_Handler):
+        git = server
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    httpd.daemon_threads = True
+    server.url = f"http://127.0.0.1:{httpd.server_address[1]}"
+    thread = threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stopped.set()
+        httpd.shutdown()
+        httpd.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    git: GitServer
+
+    def log_message(self, *arguments: object) -> None:
+        """Keep the tests' output clean."""
+
+    def do_GET(self) -> None:
+        self._answer(b"")
+
+    def do_POST(self) -> None:
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self._answer(body)
+
+    def _answer(self, body: bytes) -> None:
+        git = self.git
+        git.requests.append((self.command, self.path))
+        given = self.headers.get("Authorization", "")
+        if given:
+            git.authorizations.append(given)
+        if git.hang:
+            git.stopped.wait()
+            return
+        if git.status:
+            self.send_response(git.status)
+            if git.location:
+                self.send_header("Location", git.location + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if git.password:
+            pair = base64.b64encode(f"{git.username}:{git.password}".encode()).decode()
+            if given != f"Basic {pair}":
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", git.challenge)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+        if b"command=fetch" in body:
+            for call in git.before_fetch:
+                call()  # type: ignore[operator]
+            git.before_fetch.clear()
+        self._backend(body)
+
+    def _backend(self, body: bytes) -> None:
+        address = urlsplit(self.path)
+        result = subprocess.run(
+            ["git", "-c", "safe.directory=*", "http-backend"],
+            input=body,
+            capture_output=True,
+            check=False,
+            env={
+                "PATH": os.environ["PATH"],
+                "GIT_PROJECT_ROOT": str(self.git.root),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                "REQUEST_METHOD": self.command,
+                "PATH_INFO": address.path,
+                "QUERY_STRING": address.query,
+                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+                "CONTENT_LENGTH": str(len(body)),
+                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            },
+        )
+        head, _, content = result.stdout.partition(b"\r\n\r\n")
+        headers = [
+            line.split(": ", 1) for line in head.decode("latin-1").splitlines() if line
+        ]
+        status = next((v for k, v in headers if k == "Status"), "200 OK")
+        self.send_response(int(status.split()[0]))
+        for key, value in headers:
+            if key != "Status":
+                self.send_header(key, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.git.drip:
+            for byte in content:
+                if self.git.stopped.wait(1):
+                    return
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+            return
+        if self.git.truncate and len(content) > self.git.truncate:
+            content = content[: self.git.truncate]
+            self.wfile.write(content)
+            self.wfile.flush()
+            self.close_connection = True
+            return
+        self.wfile.write(content)
+
+
+def wait_until(done: object, seconds: float = 10) -> None:
+    """Poll `done` (a callable) until it is true."""
+    end = time.monotonic() + seconds
+    while not done():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)

@@ -3,7 +3,7 @@ several may hold one stage."""
 
 from __future__ import annotations
 
-from indexer.demo.people import AIKO, JONAS, PRIYA
+from indexer.demo.people import AIKO, JONAS, PRIYA, Persona
 from indexer.demo.pipelines import (
     Step,
     Value,
@@ -99,6 +99,14 @@ def _run(story: Story, state: str, ndcg: float, layers: int) -> dict[str, str]:
     }
 
 
+def _move(
+    story: Story, version: str, old: str, new: str, who: Persona, why: str
+) -> None:
+    """The card moves on: out of one column, into the next."""
+    story.unassign("ranker", version, old, who, f"{version} moves on to {new}")
+    story.assign("ranker", version, new, who, why)
+
+
 def tell(story: Story) -> None:
     """A year of it."""
     story.on(345)
@@ -115,9 +123,9 @@ def tell(story: Story) -> None:
     story.register("ranker", "v1.0.0", PRIYA)
     story.assign("ranker", "v1.0.0", "dev", PRIYA)
     story.on(333)
-    story.assign("ranker", "v1.0.0", "test", PRIYA, "5 % of searches")
+    _move(story, "v1.0.0", "dev", "test", PRIYA, "5 % of searches")
     story.on(318)
-    story.assign("ranker", "v1.0.0", "prod", JONAS, "+2.1 % clicks on the first page")
+    _move(story, "v1.0.0", "test", "prod", JONAS, "+2.1 % clicks on the first page")
 
     board = (
         (276, "v1.1.0", 0.4262, 2, "Weigh clicks by position", AIKO, 7, 21),
@@ -131,10 +139,10 @@ def tell(story: Story) -> None:
         story.register("ranker", version, who, message)
         story.assign("ranker", version, "dev", who)
         story.on(days - to_test)
-        story.assign("ranker", version, "test", who, "5 % of searches")
+        _move(story, version, "dev", "test", who, "5 % of searches")
         if to_prod:
             story.on(days - to_prod)
-            story.assign("ranker", version, "prod", JONAS, f"{version} wins its test")
+            _move(story, version, "test", "prod", JONAS, f"{version} wins its test")
     story.on(70)
     story.unassign("ranker", "v1.2.0", "test", JONAS, "Lost its test, three weeks late")
     for version in ("v1.0.0", "v1.1.0"):
@@ -151,7 +159,7 @@ def tell(story: Story) -> None:
     story.register("judgements", "v1.0.0", AIKO, "What v2.0.0-rc.1 learnt from")
     story.assign("ranker", "v2.0.0-rc.1", "dev", AIKO)
     story.on(5)
-    story.assign("ranker", "v2.0.0-rc.1", "test", AIKO, "5 % of searches")
+    _move(story, "v2.0.0-rc.1", "dev", "test", AIKO, "5 % of searches")
 
 
 REPOSITORY = DemoRepository(

@@ -56,6 +56,7 @@ class Tree:
         self.width = max(len(child.name) for child in children)
         self.selector = selectors.DefaultSelector()
         self.guard = Guard()
+        self.quiet = False
 
     def start(self) -> None:
         """Start every child."""
@@ -78,11 +79,11 @@ class Tree:
             for child in self.children
             if child.running is not None
         ]
-        end_processes(running, tend=self._drain)
+        self.quiet = True  # last words of what is being ended help nobody
+        end_processes(running, tend=self._tidy)
         for child in self.children:
             if child.running is not None:
                 child.running.wait()
-        self._drain()
         self.guard.dismiss()
 
     def _start(self, child: Child) -> None:
@@ -145,11 +146,16 @@ class Tree:
             for line in lines:
                 self._say(child, line.decode("utf-8", "replace"))
 
-    def _drain(self) -> None:
+    def _tidy(self) -> None:
+        """While ending: keep pipes from filling up, and bury the dead."""
         for child in self.children:
             self._read(child)
+            if child.running is not None:
+                child.running.poll()
 
     def _say(self, child: Child, line: str) -> None:
+        if self.quiet:
+            return
         try:
             self.out.write(f"{child.name.ljust(self.width)} | {line.rstrip()}\n")
             self.out.flush()
@@ -220,7 +226,10 @@ def end_processes(
     for pid, _ in roots:
         family |= _with_descendants(pid, table)
     for pid, number in roots:
-        if any(one == pid for one, _ in family):
+        if number is signal.SIGKILL:
+            for one, _ in _with_descendants(pid, table):
+                _signal(one, number)
+        elif pid in table:
             _signal(pid, number)
     until = time.monotonic() + wait
     while time.monotonic() < until:

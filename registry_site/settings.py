@@ -73,6 +73,10 @@ if not SECRET_KEY:
             "SECRET_KEY_FILE) to a long random string."
         )
     SECRET_KEY = kept_secret(MUSTER_DATA / "secret_key")
+# Encrypt stored credentials (indexer/crypto.py): the first encrypts, all decrypt.
+MUSTER_ENCRYPTION_KEYS = [
+    key.strip() for key in secret("MUSTER_ENCRYPTION_KEYS").split(",") if key.strip()
+]
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if EMBEDDED else []
 )
@@ -176,7 +180,7 @@ else:
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 
 # Background work: the database is the job list, the queue a wake-up ------------------
-CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or "filesystem://"
+CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or "filesystem://localhost/"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     {
         "data_folder_in": str(MUSTER_DATA / "queue"),

@@ -134,7 +134,12 @@ class Command(BaseCommand):
 
 def children() -> list[Child]:
     """The programs of the tree."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        # Celery warns root at every start; in a container that is how it is.
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser",
+    }
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     celery = python("-m", "celery", "--app", "registry_site.celery", "--quiet")
     return [
@@ -169,7 +174,7 @@ def children() -> list[Child]:
             ],
             environment,
             # At once: a crawl that is cut off is done again.
-            stop_signal=signal.SIGQUIT,
+            stop_signal=signal.SIGKILL,
         ),
         Child(
             "beat",
@@ -181,6 +186,7 @@ def children() -> list[Child]:
                 "--pidfile=",
             ],
             environment,
+            stop_signal=signal.SIGKILL,  # it keeps nothing
         ),
     ]
 

@@ -52,10 +52,12 @@ def send(repository_id: int) -> bool:
     reached; may block as long as the transport's time limits allow."""
     from kombu.exceptions import KombuError, OperationalError
 
-    from indexer.tasks import crawl
+    from registry_site.celery import app
 
     try:
-        crawl.apply_async((repository_id,), expires=MESSAGE_LIFE, retry=False)
+        app.send_task(
+            "muster.crawl", (repository_id,), expires=MESSAGE_LIFE, retry=False
+        )
     except (OperationalError, KombuError, OSError) as error:
         logger.warning("The queue cannot be reached (%s); nothing is lost.", error)
         return False

@@ -171,7 +171,7 @@ def _network(url: str, scheme: str, allow_private: bool) -> CleanRemote:
     if scheme == "ssh":
         if secret:
             raise AddressRefused(
-                "ssh takes no password from an address. Use a key of the user that "
+                "An ssh address takes no password. Use a key of the user that "
                 "runs Muster, or an https address with a token."
             )
         if username:

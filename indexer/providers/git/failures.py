@@ -110,7 +110,7 @@ MEANINGS: tuple[tuple[str, type[ProviderError], str], ...] = (
         r"Server does not (support|allow)|valid: is this a git repository|"
         r"unknown object format|mismatched algorithms|bad line length character|"
         r"invalid advertisement|protocol error: (bad|unexpected)|"
-        r"unknown repository extension|Expected git repo version",
+        r"bad config line|unknown repository extension|Expected git repo version",
         BadPayload,
         "{where} does not answer as a Git server that Muster can read. Check that "
         "the address is that of a Git repository.",

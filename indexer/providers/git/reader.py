@@ -95,12 +95,11 @@ class GitProvider:
                 remote.url,
                 allow_local=remote.allow_local,
                 allow_private=remote.allow_private,
-                own_data=remote.mirror.parent if remote.mirror.is_absolute() else None,
             )
         except AddressRefused as error:
             if isinstance(error.__cause__, Unavailable):  # no answer from DNS today
                 raise error.__cause__ from None
-            if remote.allow_local and os.path.isabs(remote.url):
+            if remote.allow_local and _is_gone(remote.url):
                 raise NotFound(error.sentence) from None
             raise
         secret = remote.secret or clean.secret
@@ -164,6 +163,10 @@ class GitProvider:
             listing, known, progress, connection, self._remote.mirror,
             fetches=clean.path is None, first=first,
         ).snapshot()  # fmt: skip
+
+
+def _is_gone(url: str) -> bool:
+    return os.path.isabs(url) and not os.path.exists(url)
 
 
 def _refuse_old_git() -> None:

@@ -1,0 +1,105 @@
+"""The real gto, in this process: what its `show` and `history` print for a repository.
+
+A `gto` command reads the whole repository for each answer; here it is read once and
+gto's own functions answer from it. `mended=True` mends one fault of gto: it makes a
+new version for every stage tag on a commit without a version, lists each twice and
+never finds the one to unassign from."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import gto.api
+import gto.base
+import gto.config
+import gto.index
+import gto.registry
+import gto.utils
+from gto.constants import VersionSort
+from gto.exceptions import GTOException
+from gto.utils import make_ready_to_serialize
+from scmrepo.git import Git
+
+from indexer.core.registry import Reading
+
+READINGS: dict[Reading, dict[str, Any]] = {
+    Reading.TIME: {},
+    Reading.SEMVER: {"sort": VersionSort.SemVer},
+    Reading.SEVERAL: {"versions_per_stage": -1},
+    Reading.KANBAN: {"assignments_per_version": 1, "versions_per_stage": -1},
+}
+
+_serialize: Any = make_ready_to_serialize
+_find_version = gto.base.Artifact.find_version
+
+
+def _mended_find_version(self: Any, *args: Any, **options: Any) -> Any:
+    if not options.get("create_new"):
+        return _find_version(self, *args, **options)
+    known = options | {"create_new": False}
+    return (
+        _find_version(self, *args, **known)
+        or _find_version(self, *args, **(known | {"include_discovered": True}))
+        or _find_version(self, *args, **options)
+    )
+
+
+class Gto:
+    """gto's answers about one repository. Raises what gto raises."""
+
+    def __init__(self, path: Path) -> None:
+        self._scm: Any = Git(str(path))
+        open_registry: Any = gto.registry.GitRegistry.from_url
+        with open_registry(self._scm) as registry:
+            state = registry.get_state()
+        self._state: Any = lambda *_, **__: state
+
+    def show(self, name: str | None = None, **options: Any) -> str:
+        """`gto show [NAME] --json`, as printed."""
+        return self._ask(gto.api.show, name, **options)
+
+    def history(self, name: str | None = None, **options: Any) -> str:
+        """`gto history [NAME] --json`, as printed."""
+        return self._ask(gto.api.history, name, **options)
+
+    def artifacts(self) -> list[str]:
+        return list(self._state().get_artifacts())
+
+    def _ask(self, question: Any, *args: Any, **options: Any) -> str:
+        with (
+            mock.patch.object(gto.registry.GitRegistry, "get_state", self._state),
+            # Nobody changes the answer, so it need not be copied at every level.
+            mock.patch.object(gto.utils, "deepcopy", lambda value: value),
+        ):
+            return printed(_serialize(question(self._scm, *args, **options)))
+
+
+def printed(value: Any) -> str:
+    """JSON as `gto … --json` prints it."""
+    return json.dumps(value, indent=4)
+
+
+@contextmanager
+def ask_gto(path: Path, *, mended: bool = False) -> Iterator[Gto]:
+    """gto on the repository at `path`; it reads `.gto` once."""
+    read = functools.cache(gto.config.read_registry_config)
+    find = _mended_find_version if mended else _find_version
+    with (
+        mock.patch.object(gto.index, "read_registry_config", read),
+        mock.patch.object(gto.registry, "read_registry_config", read),
+        mock.patch.object(gto.base.Artifact, "find_version", find),
+    ):
+        opened = Gto(path)
+        try:
+            yield opened
+        finally:
+            opened._scm.close()
+
+
+__all__ = ["READINGS", "GTOException", "Gto", "ask_gto", "printed"]

@@ -58,6 +58,8 @@ DEBUG = env.bool("DEBUG", False)
 EMBEDDED = DEBUG or "DEBUG" not in os.environ
 HOST = env.str("HOST", "127.0.0.1")
 PORT = env.int("PORT", 8000)
+if not 0 < PORT < 65536:
+    raise ImproperlyConfigured(f"PORT is {PORT}; a port is a number up to 65535.")
 LOOPBACK = HOST in {"127.0.0.1", "::1", "localhost"}
 # Processes of `manage.py up`.
 MUSTER_WEB_WORKERS = env.int("MUSTER_WEB_WORKERS", 2)
@@ -159,7 +161,14 @@ USE_TZ = True
 
 # Data ----------------------------------------------------------------------------
 DATABASE_URL = secret("DATABASE_URL") or f"sqlite:///{MUSTER_DATA / 'muster.sqlite3'}"
-DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL)}
+try:
+    DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL)}
+except ValueError as error:
+    # The address may hold a password, so it is not shown.
+    raise ImproperlyConfigured(
+        "DATABASE_URL is no address of a database, such as "
+        "postgres://user:password@host:5432/name."
+    ) from error
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
         # Web, worker and scheduler write at once: readers never wait in WAL, and a
@@ -230,6 +239,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = EMBEDDED
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # no other site has a use for them
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

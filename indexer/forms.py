@@ -14,9 +14,10 @@ from indexer.repositories import NameRefused, add_repository, change_repository
 
 def _readings() -> list[tuple[str, str]]:
     default = Repository.ReadingChoice(settings.MUSTER_READING).label
-    return [("", f"The site’s default ({default.lower()})")] + list(
-        Repository.ReadingChoice.choices
-    )
+    return [
+        ("", f"The site’s default ({default.lower()})"),
+        *Repository.ReadingChoice.choices,
+    ]
 
 
 def _text(

@@ -6,7 +6,7 @@ HTML whose every value went through `format_html`."""
 from __future__ import annotations
 
 import zlib
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,8 +22,9 @@ from indexer.addresses import artifact_path
 from indexer.catalog import FacetValue
 from indexer.core.snapshot import Instant
 from indexer.freshness import Freshness, index_freshness
-from indexer.models import Artifact, Crawl, Event, Repository
+from indexer.models import Artifact, Event, Repository
 from indexer.providers import links
+from indexer.times import exact, local_time, relative
 from indexer.views import commands
 from indexer.views.commands import Command
 
@@ -49,43 +50,6 @@ KIND_ICONS = {
     Event.Kind.UNASSIGNMENT: "dash-circle",
     Event.Kind.DEPRECATION: "archive",
 }
-_AGES = (
-    (timedelta(days=365), "year"),
-    (timedelta(days=30), "month"),
-    (timedelta(days=7), "week"),
-    (timedelta(days=1), "day"),
-    (timedelta(hours=1), "hour"),
-    (timedelta(minutes=1), "minute"),
-)
-
-
-def relative(at: datetime, now: datetime) -> str:
-    """How long before (or after) `now` a moment was, in its largest whole unit."""
-    age = abs(now - at)
-    for size, unit in _AGES:
-        if age >= size:
-            count = age // size
-            words = f"{count} {unit}{'s' if count > 1 else ''}"
-            return f"{words} ago" if at < now else f"in {words}"
-    return "just now" if at <= now else "in a moment"
-
-
-def local_time(at: datetime, offset: int) -> datetime:
-    """The moment on the clock of who wrote it; `offset` is minutes east of UTC."""
-    if abs(offset) >= 24 * 60:
-        return at.astimezone(UTC)
-    return at.astimezone(timezone(timedelta(minutes=offset)))
-
-
-def exact(at: datetime, offset: int) -> str:
-    """`2026-03-12 14:05:33 +01:00 (13:05:33 UTC)`; the day again where it differs."""
-    utc, local = at.astimezone(UTC), local_time(at, offset)
-    if not local.utcoffset():
-        return f"{utc:%Y-%m-%d %H:%M:%S} UTC"
-    zone = f"{local:%z}"
-    same_day = utc.date() == local.date()
-    shown = f"{utc:%H:%M:%S}" if same_day else f"{utc:%Y-%m-%d %H:%M:%S}"
-    return f"{local:%Y-%m-%d %H:%M:%S} {zone[:3]}:{zone[3:5]} ({shown} UTC)"
 
 
 @register.simple_tag
@@ -325,7 +289,8 @@ def labels(values: list[str], most: int = 0) -> str:
     shown = values[:most] if most and len(values) > most else values
     links = [
         format_html(
-            '<a class="label" href="{}?{}" title="All with the label {}"><bdi>{}</bdi></a>',
+            '<a class="label" href="{}?{}" title="All with the label {}">'
+            "<bdi>{}</bdi></a>",
             reverse("dashboard"),
             urlencode({"label": value}),
             value,
@@ -383,82 +348,3 @@ def assign_commands(artifact: Artifact, version: str, stage: str) -> list[Comman
 def query(**parameters: object) -> str:
     """A query string of the parameters that are not empty."""
     return urlencode({key: value for key, value in parameters.items() if value})
-
-
-@register.filter
-def running_crawl(repository: Repository) -> Crawl | None:
-    """The crawl that runs now. No query where the view has prefetched it."""
-    known: list[Crawl] | None = getattr(repository, "running", None)
-    if known is None:
-        return repository.crawls.filter(status=Crawl.Status.RUNNING).first()
-    return known[0] if known else None
-
-
-@register.filter
-def is_waiting(repository: Repository) -> bool:
-    """Whether somebody asked for a crawl that has not begun."""
-    return repository.is_enabled and (
-        repository.requested_seq > repository.done_seq
-        or repository.state == Repository.State.NEW
-    )
-
-
-@register.filter
-def crawl_mark(repository: Repository) -> str:
-    """Changes whenever a crawl has ended."""
-    at = repository.last_crawl_at
-    return f"{at.timestamp():.6f}" if at else "0"
-
-
-STATE_CLASSES = {
-    Repository.State.OK: "badge-ok",
-    Repository.State.NEW: "badge-accent",
-    Repository.State.EMPTY: "badge-warn",
-}
-STATE_ICONS = {
-    Repository.State.OK: "check-circle",
-    Repository.State.NEW: "hourglass-split",
-    Repository.State.EMPTY: "info-circle",
-}
-CRAWL_CLASSES = {
-    Crawl.Status.RUNNING: "badge-accent",
-    Crawl.Status.CHANGED: "badge-ok",
-    Crawl.Status.UNCHANGED: "",
-}
-
-
-@register.filter
-def state_class(state: str) -> str:
-    return STATE_CLASSES.get(Repository.State(state), "badge-bad")
-
-
-@register.filter
-def state_icon(state: str) -> str:
-    return STATE_ICONS.get(Repository.State(state), "exclamation-triangle")
-
-
-@register.filter
-def crawl_class(status: str) -> str:
-    return CRAWL_CLASSES.get(Crawl.Status(status), "badge-bad")
-
-
-@register.simple_tag
-def duration(start: datetime, end: datetime | None) -> str:
-    """`0.4 s`, `12 s`, `3 min 5 s`; "running" while there is no end."""
-    if end is None:
-        return "running"
-    seconds = max((end - start).total_seconds(), 0.0)
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-
-
-@register.simple_tag
-def crawl_counts(counts: dict[str, int]) -> str:
-    """What a crawl counted, in words: `12 tags, 3 new events`."""
-    parts = [
-        f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count
-    ]
-    return format_html('<span class="sub">{}</span>', ", ".join(parts)) if parts else ""

@@ -88,6 +88,7 @@ def artifact(
     annotation = current.annotation if current else _head_annotation(shown)
     context |= {
         "current": current,
+        "crumb": version[:7] if version and not version.startswith("v") else version,
         "is_permanent": bool(version),
         "annotation": annotation,
         "at_head": None if annotation else _head_annotation(shown),

@@ -96,18 +96,5 @@ def register_commands(artifact: Artifact) -> list[Command]:
 
 def assign_commands(artifact: Artifact, version: str, stage: str) -> list[Command]:
     """How to give a version a stage."""
-    return _kept(
-        (
-            f"Assign {stage} with gto",
-            _line(
-                "gto",
-                "assign",
-                artifact.name,
-                "--version",
-                version,
-                "--stage",
-                stage,
-                "--push",
-            ),  # fmt: skip
-        )
-    )
+    words = ("gto", "assign", artifact.name, "--version", version, "--stage", stage)
+    return _kept((f"Assign {stage} with gto", _line(*words, "--push")))

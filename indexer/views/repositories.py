@@ -19,7 +19,7 @@ from indexer.jobs import request_crawl
 from indexer.models import Crawl, Repository
 from indexer.permissions import User, can_manage, visible_repositories
 from indexer.repositories import remove_repository
-from indexer.templatetags.indexer_tags import crawl_mark
+from indexer.templatetags.crawl_tags import crawl_mark
 from indexer.views.access import (
     HtmxHttpRequest,
     manager_required,
@@ -131,7 +131,7 @@ def crawl(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def add(request: HtmxHttpRequest) -> HttpResponseBase:
     """Connect a repository."""
-    form = AddRepositoryForm(request.POST or None)
+    form = AddRepositoryForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         added = form.save(by=request.user.get_username())
         if added is not None:
@@ -147,7 +147,9 @@ def add(request: HtmxHttpRequest) -> HttpResponseBase:
 def edit(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
     """Change how a repository is read."""
     shown = get_repository(request.user, repository)
-    form = EditRepositoryForm(request.POST or None, repository=shown)
+    form = EditRepositoryForm(
+        request.POST if request.method == "POST" else None, repository=shown
+    )
     if (
         request.method == "POST"
         and form.is_valid()

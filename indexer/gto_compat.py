@@ -8,6 +8,8 @@ Over all, each entry says its `repository`, and `show` keys artifacts by
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -174,6 +176,17 @@ class GtoCommand(BaseCommand):
             gto_only=options.get("gto", False),
             ascending=options.get("ascending", False),
         )
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run; a reader that had enough (`| head`) is no error."""
+        try:
+            output = super().execute(*args, **options)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Python flushes once more at exit: let it write to nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+        return output
 
     def print_json(self, value: Json) -> None:
         """As gto prints it; strict, whatever the locale."""

@@ -223,7 +223,7 @@ def _write_state(repository: Repository, state: core.RegistryState) -> dict[str,
     version_place = 1 + index_rows.ARTIFACTS.columns.index("version_count")
     return {
         "artifacts": len(wanted),
-        "models": sum(row[type_place] == "model" for row in wanted.values()),
+        "models": sum(row[type_place] in ("model", "") for row in wanted.values()),
         "versions": sum(row[version_place] for row in wanted.values()),
         "events": len(state.events),
         "new_events": new_events,

@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 
 from indexer.core.snapshot import Json
 from indexer.gto_compat import GtoCommand, show_artifact, show_registry
+from indexer.stages import ordered_stages
 
 JsonObject = dict[str, Json]
 SHORT = 7  # characters of a commit in a table
@@ -78,8 +79,8 @@ class Command(GtoCommand):
     ) -> None:
         if not registry:
             self.stdout.write(
-                "There is nothing to show: no repository has been crawled yet, or none "
-                "has a GTO tag or an artifact in dvc.yaml or artifacts.yaml."
+                "There is nothing to show: no GTO tag, and no artifact in dvc.yaml or "
+                "artifacts.yaml, has been seen."
             )
             return
         stages = list(
@@ -89,6 +90,8 @@ class Command(GtoCommand):
                 for stage in cast(JsonObject, entry["stage"])
             )
         )
+        if everywhere:
+            stages = ordered_stages(stages)
         rows = []
         for key, entry in sorted(registry.items()):
             name = str(entry.get("artifact", key))

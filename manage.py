@@ -8,16 +8,25 @@ import sys
 
 
 def main() -> None:
-    """Run one management command."""
+    """Run one management command. A setting that is wrong is one sentence."""
+    if sys.version_info < (3, 11):  # noqa: UP036
+        sys.exit(
+            "Muster needs Python 3.11 or later; this is %s." % sys.version.split()[0]  # noqa: UP031
+        )
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_site.settings")
     try:
+        from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from environs import EnvError
     except ImportError:
         sys.exit(
             "Django is not installed here. Run `make run`, or use the Python of the "
             "virtual environment: .venv/bin/python manage.py …"
         )
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except (ImproperlyConfigured, EnvError) as error:
+        sys.exit(f"Muster cannot start. {error}")
 
 
 if __name__ == "__main__":

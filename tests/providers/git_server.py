@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
+
+GIT = shutil.which("git") or "git"
 
 
 @dataclass
@@ -117,12 +120,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _backend(self, body: bytes) -> None:
         address = urlsplit(self.path)
         result = subprocess.run(
-            ["git", "-c", "safe.directory=*", "http-backend"],
+            [GIT, "-c", "safe.directory=*", "http-backend"],
             input=body,
             capture_output=True,
             check=False,
             env={
-                "PATH": os.environ["PATH"],
+                "PATH": os.pathsep.join((os.path.dirname(GIT), "/usr/bin", "/bin")),
                 "GIT_PROJECT_ROOT": str(self.git.root),
                 "GIT_HTTP_EXPORT_ALL": "1",
                 "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),

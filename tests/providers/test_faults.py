@@ -1,0 +1,314 @@
+"""Faults of remotes, mirrors and disks: recovered from, or one sentence."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from indexer.providers.base import Known
+from indexer.providers.errors import (
+    AccessDenied,
+    AddressRefused,
+    BadPayload,
+    NotFound,
+    ProviderError,
+    Unavailable,
+)
+from tests.providers.conftest import ProviderOf, known_of, read
+from tests.providers.git_server import GitServer
+from tests.providers.raw_repository import RawRepository, simple_repository
+
+
+def grow(repository: RawRepository) -> None:
+    """One more version on a new commit."""
+    number = len(repository.refs)
+    commit = repository.commit(
+        repository.files({"dvc.yaml": b"artifacts: {v%d: {}}\n" % number}),
+        parents=[repository.refs[b"refs/heads/main"]],
+    )
+    repository.refs[b"refs/heads/main"] = commit
+    repository.version(f"churn@v{number}.0.0", commit)
+    repository.finish()
+
+
+def truncate_packs(mirror: Path) -> None:
+    for pack in mirror.rglob("*.pack"):
+        pack.chmod(0o600)
+        os.truncate(pack, pack.stat().st_size // 2)
+
+
+def delete_packs(mirror: Path) -> None:
+    for pack in mirror.rglob("*.pack"):
+        pack.unlink()
+
+
+def garbage(name: str) -> Callable[[Path], None]:
+    def write(mirror: Path) -> None:
+        (mirror / name).write_bytes(b"\0garbage\xff")
+
+    return write
+
+
+def half_config(mirror: Path) -> None:
+    (mirror / "config").write_text("[core]\n\tbare = tr")
+
+
+def is_a_file(mirror: Path) -> None:
+    shutil.rmtree(mirror)
+    mirror.write_text("not a folder")
+
+
+def stale_locks(mirror: Path) -> None:
+    for name in ("shallow.lock", "config.lock", "HEAD.lock", "packed-refs.lock"):
+        (mirror / name).write_text("")
+    (mirror / "objects" / "pack" / "tmp_pack_x").write_text("half")
+    (mirror / "objects" / "tmp_objdir-incoming-x").mkdir()
+    (mirror / "objects" / "pack" / "pack-x.keep").write_text("")
+
+
+DAMAGES = {
+    "truncated pack": truncate_packs,
+    "deleted pack": delete_packs,
+    "garbage HEAD": garbage("HEAD"),
+    "garbage config": garbage("config"),
+    "garbage shallow": garbage("shallow"),
+    "half a config": half_config,
+    "deleted": shutil.rmtree,
+    "a file": is_a_file,
+    "F-G2 locks of a killed fetch": stale_locks,
+}
+
+
+@pytest.mark.parametrize("afresh", [False, True])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_F_G4_a_damaged_mirror_is_made_again(
+    damage: Callable[[Path], None],
+    afresh: bool,
+    provider_of: ProviderOf,
+    git_server: GitServer,
+    tmp_path: Path,
+) -> None:
+    repository = simple_repository(git_server.root / "repo")
+    provider = provider_of(git_server.url_of(repository.path))
+    first = read(provider)
+    damage(tmp_path / "mirrors" / "1")
+    grow(repository)
+    after = read(provider, Known() if afresh else known_of(first))
+    assert after == read(provider_of(repository.path, mirror=tmp_path / "other"))
+    left = [p.name for p in (tmp_path / "mirrors").rglob("*") if "tmp_" in p.name]
+    assert not left
+    assert not list((tmp_path / "mirrors").rglob("*.lock"))
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_F_G4_the_mirror_of_a_local_repository_is_made_again(
+    damage: Callable[[Path], None], provider_of: ProviderOf, tmp_path: Path
+) -> None:
+    repository = simple_repository(tmp_path / "repo")
+    provider = provider_of(repository.path)
+    first = read(provider)
+    damage(tmp_path / "mirrors" / "1")
+    assert read(provider) == first
+
+
+def test_a_mirror_of_another_repository_at_its_place_does_no_harm(
+    provider_of: ProviderOf, git_server: GitServer, tmp_path: Path
+) -> None:
+    one = simple_repository(git_server.root / "one")
+    two = RawRepository(git_server.root / "two", object_format="sha256")
+    head = two.commit(two.files({"dvc.yaml": b"a: 1\n"}))
+    two.version("m@v1.0.0", head)
+    two.refs[b"refs/heads/main"] = head
+    two.finish()
+    urls = [str(one.path), git_server.url_of(one.path), str(two.path)]
+    urls += [git_server.url_of(two.path), str(one.path)]
+    for url in urls:
+        snapshot = read(provider_of(url))
+        assert snapshot.commits
+
+
+def test_a_remote_that_changes_between_listing_and_fetch_is_listed_again(
+    provider_of: ProviderOf, git_server: GitServer
+) -> None:
+    repository = simple_repository(git_server.root / "repo")
+    provider = provider_of(git_server.url_of(repository.path))
+    listing = provider.fetch_listing()
+
+    def rewrite() -> None:
+        """The old tags and their commits go, as after a force-push and gc."""
+        for name in [name for name in repository.refs if b"tags" in name]:
+            repository.object_path(repository.refs.pop(name)).unlink()
+        repository.version("churn@v9.0.0", repository.refs[b"refs/heads/main"])
+        repository.finish()
+
+    git_server.before_fetch.append(rewrite)
+    snapshot = provider.fetch_snapshot(listing, Known())
+    assert [tag.ref for tag in snapshot.tags] == ["churn@v9.0.0"]
+
+
+def test_a_local_repository_that_changes_is_listed_again(
+    provider_of: ProviderOf, tmp_path: Path
+) -> None:
+    repository = simple_repository(tmp_path / "repo")
+    provider = provider_of(repository.path)
+    listing = provider.fetch_listing()
+    for name in [name for name in repository.refs if b"tags" in name]:
+        repository.object_path(repository.refs.pop(name)).unlink()
+    repository.version("churn@v9.0.0", repository.refs[b"refs/heads/main"])
+    repository.finish()
+    snapshot = provider.fetch_snapshot(listing, Known())
+    assert [tag.ref for tag in snapshot.tags] == ["churn@v9.0.0"]
+    assert snapshot.problems == ()
+
+
+def test_F_P6_a_truncated_pack_is_unavailable_and_the_next_crawl_recovers(
+    provider_of: ProviderOf, git_server: GitServer
+) -> None:
+    path = simple_repository(git_server.root / "repo", tags=50).path
+    provider = provider_of(git_server.url_of(path))
+    listing = provider.fetch_listing()
+    git_server.truncate = 1500
+    with pytest.raises(Unavailable):
+        provider.fetch_snapshot(listing, Known())
+    git_server.truncate = 0
+    assert len(read(provider).tags) == 50
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "word"),
+    [
+        (401, AccessDenied, "password"),
+        (403, AccessDenied, "may not read"),
+        (404, NotFound, "no repository"),
+        (410, NotFound, "no repository"),
+        (301, AddressRefused, "redirect"),
+        (302, AddressRefused, "redirect"),
+        (429, Unavailable, "less often"),
+        (500, Unavailable, "broke off"),
+        (502, Unavailable, "broke off"),
+        (503, Unavailable, "broke off"),
+        (200, BadPayload, "does not answer as a Git server"),
+        (204, ProviderError, ""),
+    ],
+)
+def test_F_P1_every_answer_of_a_host_has_its_sentence(
+    status: int,
+    kind: type[ProviderError],
+    word: str,
+    provider_of: ProviderOf,
+    git_server: GitServer,
+) -> None:
+    path = simple_repository(git_server.root / "repo").path
+    git_server.status = status
+    git_server.location = "http://127.0.0.1:1" if status in {301, 302} else ""
+    with pytest.raises(kind) as caught:
+        provider_of(git_server.url_of(path)).fetch_listing()
+    sentence = caught.value.sentence
+    assert word in sentence
+    assert sentence.endswith(".")
+    assert "fatal" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("http://127.0.0.1:1/x", "Nothing answers"),
+        ("git://127.0.0.1:1/x", "Nothing answers"),
+        ("http://nowhere.invalid/x", "resolved"),
+        ("git://nowhere.invalid/x", "resolved"),
+    ],
+)
+def test_a_host_that_is_not_there_is_unavailable(
+    url: str, word: str, provider_of: ProviderOf
+) -> None:
+    with pytest.raises(Unavailable, match=word):
+        provider_of(url).fetch_listing()
+
+
+def test_https_with_a_server_that_speaks_no_tls_is_unavailable(
+    provider_of: ProviderOf, git_server: GitServer
+) -> None:
+    url = git_server.url.replace("http:", "https:") + "/repo"
+    with pytest.raises(Unavailable, match="TLS"):
+        provider_of(url).fetch_listing()
+
+
+def test_ssh_without_a_server_is_a_sentence(provider_of: ProviderOf) -> None:
+    if shutil.which("ssh") is None:
+        pytest.skip("ssh is not installed")
+    with pytest.raises(ProviderError) as caught:
+        provider_of("ssh://git@127.0.0.1:1/owner/name").fetch_listing()
+    assert caught.value.sentence.endswith(".")
+
+
+def test_a_remote_without_filters_is_read(
+    provider_of: ProviderOf, git_server: GitServer, tmp_path: Path
+) -> None:
+    path = simple_repository(git_server.root / "repo").path
+    (path / "config").write_text("[core]\n\tbare = true\n")
+    local = read(provider_of(path, mirror=tmp_path / "other"))
+    assert read(provider_of(git_server.url_of(path))) == local
+
+
+@pytest.fixture
+def git_daemon(tmp_path: Path) -> Iterator[str]:
+    root = tmp_path / "daemon"
+    root.mkdir()
+    port = 8112
+    daemon = subprocess.Popen(
+        ["git", "daemon", "--export-all", f"--base-path={root}", "--reuseaddr",
+         f"--port={port}", "--listen=127.0.0.1", str(root)],
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    yield f"git://127.0.0.1:{port}"
+    os.killpg(daemon.pid, 15)
+    daemon.wait()
+
+
+def test_the_git_protocol_is_read(
+    git_daemon: str, provider_of: ProviderOf, tmp_path: Path
+) -> None:
+    path = simple_repository(tmp_path / "daemon" / "repo").path
+    provider = provider_of(f"{git_daemon}/repo")
+    for _ in range(100):
+        try:
+            provider.fetch_listing()
+            break
+        except Unavailable:
+            continue
+    assert read(provider) == read(provider_of(path, mirror=tmp_path / "other"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_F_G3_a_full_disk_is_a_sentence_and_passes(
+    provider_of: ProviderOf, git_server: GitServer, tmp_path: Path
+) -> None:
+    repository = simple_repository(git_server.root / "repo", tags=20)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        provider = provider_of(
+            git_server.url_of(repository.path), mirror=disk / "mirrors" / "1"
+        )
+        first = read(provider)
+        filler = disk / "filler"
+        with pytest.raises(OSError, match="No space"), filler.open("wb", 0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        grow(repository)
+        with pytest.raises(Unavailable, match="disk"):
+            read(provider, known_of(first))
+        filler.unlink()
+        assert len(read(provider, known_of(first)).tags) == 21
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

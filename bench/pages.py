@@ -33,7 +33,7 @@ def _lists(folder: Path, table: Table, *, quick: bool) -> None:
     models = 2_000 if quick else 10_000
     for engine in ("SQLite", "PostgreSQL"):
         with ExitStack() as stack:
-            sites = []
+            sites: dict[int, Site] = {}
             for size in (100, models):
                 environment = {"MUSTER_DATA": str(folder / f"{engine}-{size}")}
                 if engine == "PostgreSQL":
@@ -44,13 +44,13 @@ def _lists(folder: Path, table: Table, *, quick: bool) -> None:
                     environment["DATABASE_URL"] = url
                 fill = ["--models", str(size), "--repositories", str(size // 10)]
                 run([PYTHON, "bench/fill_index.py", *fill], environment=environment)
-                sites.append(stack.enter_context(Site(environment)))
+                sites[size] = stack.enter_context(Site(environment))
             table.head(
                 f"Models page of 50 rows, {engine}: {models:,} models, "
                 f"{models * 10:,} versions, {models * 30:,} events against 100 models"
             )
             for what, path in LISTS.items():
-                _lines(table, what, compare(*sites, path))
+                _lines(table, what, compare(sites[100], sites[models], path))
 
 
 def _model_page(folder: Path, table: Table, *, quick: bool) -> None:
@@ -65,6 +65,7 @@ def _model_page(folder: Path, table: Table, *, quick: bool) -> None:
             str(remote),
             "--name",
             f"bench/{name}",
+            "--no-wait",
             environment=environment,
         )
         manage("crawl", f"bench/{name}", environment=environment)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Self
 
-from bench.measure import PYTHON, ROOT
+from bench.measure import PYTHON, ROOT, inherited
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Site:
         self._process = subprocess.Popen(
             [PYTHON, "-m", "bench.site"],
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env=inherited(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -22,6 +22,13 @@ DVC_YAML = "dvc.yaml"
 GTO_CONFIG = ".gto"
 
 _NOT_READ = "The file was not read; crawl the repository again."
+# What gto reads from .gto (its config.py), in any case; it refuses other keys.
+_CONFIG_KEYS = frozenset(
+    (
+        *("index", "config_file_name", "log_level", "debug", "emojis"),
+        *("types", "stages", "enrichments", "autoload_enrichments"),
+    )
+)
 # pydantic's words for a truth value, which gto takes for `virtual`.
 _TRUE = frozenset(("1", "on", "t", "true", "y", "yes"))
 _FALSE = frozenset(("0", "off", "f", "false", "n", "no"))
@@ -300,10 +307,28 @@ def parse_config(value: Json) -> Config:
         return Config()
     if not isinstance(value, dict):
         return Config(problems=(_not_a_mapping(GTO_CONFIG, value),))
-    problems: list[Problem] = []
+    config = {key.lower(): item for key, item in value.items()}  # as gto reads keys
+    problems = [
+        Problem(
+            "bad-gto-config",
+            f"gto knows no key “{_short(key)}” in .gto and refuses the file; remove it.",
+            path=GTO_CONFIG,
+        )
+        for key in config
+        if key not in _CONFIG_KEYS
+    ]
+    if config.get("index", ARTIFACTS_YAML) != ARTIFACTS_YAML:
+        problems.append(
+            Problem(
+                "index-elsewhere",
+                "`index` in .gto names another file for artifacts.yaml, which is not"
+                " read here; name artifacts in artifacts.yaml or a dvc.yaml.",
+                path=GTO_CONFIG,
+            )
+        )
     return Config(
-        stages=_names(value, "stages", problems),
-        types=_names(value, "types", problems),
+        stages=_names(config, "stages", problems),
+        types=_names(config, "types", problems),
         problems=tuple(problems),
     )
 

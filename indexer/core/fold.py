@@ -77,20 +77,29 @@ def fold_artifact(
 ) -> tuple[Artifact, list[Problem]]:
     """The artifact `name`, from its tags in gto's order and the annotation at the
     head. `in_artifacts_yaml`: artifacts.yaml at the head names it."""
-    drafts, deprecations, problems = _read(name, tags)
+    drafts, slots, deprecations, problems = _read(name, tags)
     if context.head is not None and (in_artifacts_yaml or not tags):
         head_id = context.head.id
         if not any(draft.commit_id == head_id for draft in drafts):
-            drafts.append(_Draft(head_id, head_id, head_id, is_discovered=True))
+            draft = _Draft(head_id, head_id, head_id, is_discovered=True)
+            drafts.append(draft)
+            slots.append((draft, None))
 
-    # gto takes each version's events newest first and sorts all of them again.
-    dated: list[_Dated] = list(deprecations)
     versions: list[Version] = []
+    histories: dict[int, list[_Dated]] = {}
     for index, draft in enumerate(drafts):
         commit = context.commit(draft.peeled_id)
-        version, events = _version(name, draft, commit, context, index)
+        version, histories[id(draft)] = _version(name, draft, commit, context, index)
         versions.append(version)
-        dated.extend(reversed(events))
+    # gto takes each version's events newest first and sorts all of them again.
+    dated: list[_Dated] = list(deprecations)
+    for draft, alone in slots:
+        happened = histories[id(draft)]
+        if alone is None:
+            dated.extend(reversed(happened))
+        else:
+            dated.append(alone)
+            dated.extend(pair for pair in happened if pair[1] is None)
     dated.sort(key=_TIME)
     dated.reverse()
     # Another event in the same second wins over a deprecation.
@@ -136,9 +145,17 @@ def fold_artifact(
 
 def _read(
     name: str, tags: Sequence[ReadTag]
-) -> tuple[list[_Draft], list[_Dated], list[Problem]]:
-    """Versions in the order tags name them, deprecations, problems."""
+) -> tuple[
+    list[_Draft], list[tuple[_Draft, _Dated | None]], list[_Dated], list[Problem]
+]:
+    """Versions in the order tags name them, the order of their events in gto's
+    history, deprecations, problems.
+
+    gto makes a version of its own for each stage tag on an unregistered commit. To us
+    they are one version, but its events stay apart in the history's order: the second
+    value holds a version with all its events (None) or with one."""
     drafts: dict[tuple[str, str], _Draft] = {}
+    slots: list[tuple[_Draft, _Dated | None]] = []
     direct: dict[str, list[_Draft]] = {}  # by commit: versions with direct events
     deprecations: list[_Dated] = []
     unclear: list[ReadTag] = []
@@ -154,6 +171,7 @@ def _read(
                 draft = _Draft(version, commit_id, tag.peeled_id)
                 drafts[version, commit_id] = draft
                 direct.setdefault(commit_id, []).append(draft)
+                slots.append((draft, None))
             is_end = kind is EventKind.DEREGISTRATION
             events = draft.deregistrations if is_end else draft.registrations
             events.append((tag.moment, _event(name, tag, version)))
@@ -163,12 +181,16 @@ def _read(
             unclear.append(tag)
             continue
         if here:
-            draft = here[0]
-        else:
-            key = (commit_id, commit_id)
-            draft = drafts.get(key) or _Draft(commit_id, commit_id, tag.peeled_id)
-            drafts[key] = draft
-        draft.add_stage_event(_event(name, tag, draft.name), tag.moment)
+            event = _event(name, tag, here[0].name)
+            here[0].add_stage_event(event, tag.moment)
+            continue
+        key = (commit_id, commit_id)
+        draft = drafts.get(key)
+        event = _event(name, tag, commit_id)
+        if draft is None:
+            draft = drafts[key] = _Draft(commit_id, commit_id, tag.peeled_id)
+        draft.add_stage_event(event, tag.moment)
+        slots.append((draft, (tag.moment, event)))
 
     problems: list[Problem] = []
     choices: dict[str, _Choice] = {}
@@ -190,7 +212,7 @@ def _read(
                 commit_id=commit_id,
             )
         )
-    return list(drafts.values()), deprecations, problems
+    return list(drafts.values()), slots, deprecations, problems
 
 
 class _Choice:
@@ -323,6 +345,7 @@ def _version(
         ),
         gto_annotation=context.annotations.gto(known, name) if known else None,
         position=position,
+        committed_at=committed,
     )
     return version, everything
 

@@ -26,15 +26,8 @@ def read_stages(
     versions: Sequence[Version], reading: Reading, *, registered_only: bool = False
 ) -> dict[str, list[Held]]:
     """Stage -> its holders, by `reading`; the first of each list is the holder where
-    one version per stage counts. `versions` are an artifact's, greatest first.
-
-    Ties follow gto, by stable sorts that are then reversed: of two versions assigned
-    in the same second the older-created one comes first."""
+    one version per stage counts. `versions` are an artifact's, greatest first."""
     listed = listed_versions(versions, registered_only=registered_only)
-    if reading is not Reading.SEMVER:
-        listed.sort(key=lambda version: version.position)
-        listed.sort(key=lambda version: moment(version.created_at))
-        listed.reverse()
     # --av 1 keeps the stage that a version got first, of those it still has.
     most = 1 if reading is Reading.KANBAN else None
     held = [
@@ -46,8 +39,7 @@ def read_stages(
         )[:most]
     ]
     if reading is not Reading.SEMVER:
-        held.sort(key=lambda pair: pair[1].assignments[-1].moment)
-        held.reverse()
+        held.sort(key=_newest_first)
     several = reading in (Reading.SEVERAL, Reading.KANBAN)
     stages: dict[str, list[Held]] = {}
     names: dict[str, set[str]] = {}
@@ -60,3 +52,16 @@ def read_stages(
         holders.append((version, stage))
         seen.add(version.name)
     return stages
+
+
+def _newest_first(pair: Held) -> tuple[int, int, bool, int, str]:
+    """Assigned last comes first; of versions assigned in one second the older-created,
+    then the one that tags named first.
+
+    gto counts each stage tag on an unregistered commit as a version of its own."""
+    version, stage = pair
+    newest = stage.assignments[-1]
+    if version.registrations or version.deregistrations:
+        return -newest.moment, moment(version.created_at), False, version.position, ""
+    created = max(newest.moment, moment(version.committed_at))
+    return -newest.moment, created, True, 0, newest.refs[0]

@@ -105,6 +105,7 @@ class Version:
     stage_events: tuple[VersionStage, ...] = ()  # in the order of their first tag
     gto_annotation: Annotation | None = None  # of artifacts.yaml, which gto reads
     position: int = 0
+    committed_at: Instant | None = None  # its commit's date, if known
 
 
 @dataclass(frozen=True, slots=True)

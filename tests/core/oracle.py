@@ -53,8 +53,8 @@ def _mended_find_version(self: Any, *args: Any, **options: Any) -> Any:
 class Gto:
     """gto's answers about one repository. Raises what gto raises."""
 
-    def __init__(self, path: Path) -> None:
-        self._scm: Any = Git(str(path))
+    def __init__(self, scm: Any) -> None:
+        self._scm = scm
         open_registry: Any = gto.registry.GitRegistry.from_url
         with open_registry(self._scm) as registry:
             state = registry.get_state()
@@ -95,11 +95,12 @@ def ask_gto(path: Path, *, mended: bool = False) -> Iterator[Gto]:
         mock.patch.object(gto.registry, "read_registry_config", read),
         mock.patch.object(gto.base.Artifact, "find_version", find),
     ):
-        opened = Gto(path)
+        open_git: Any = Git
+        scm = open_git(str(path))
         try:
-            yield opened
+            yield Gto(scm)
         finally:
-            opened._scm.close()
+            scm.close()
 
 
 __all__ = ["READINGS", "GTOException", "Gto", "ask_gto", "printed"]

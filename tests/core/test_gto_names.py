@@ -1,0 +1,88 @@
+"""Names inside tag objects that differ from the ref: gto's answer where it has one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from indexer.core.state import RegistryState, build_state
+from tests.core.comparing import compare_repository
+from tests.core.histories import START, Commit, History, Tag, write_repository
+from tests.core.reading import read_repository
+
+TWO = (Commit(files={"a": "1"}), Commit(files={"a": "2"}))
+
+CASES: dict[str, tuple[Tag, ...]] = {
+    "another artifact": (Tag("m@v1.0.0", name="other@v2.0.0"),),
+    "a ref that is no GTO name": (Tag("v1.0.0", name="m@v1.0.0"), Tag("x@v1.0.0")),
+    "a ref of another action": (
+        Tag("m@v1.0.0", seconds=START + 1),
+        Tag("m@v3.0.0", name="m#prod", seconds=START),
+        Tag("m#dev", name="m@v2.0.0", target=1, seconds=START),
+        Tag("m#prod", target=1, seconds=START + 3),
+    ),
+    "a deprecation that registers": (Tag("m@deprecated", name="m@v1.0.0"),),
+    "a registration that deprecates": (
+        Tag("m@v1.0.0", name="m@deprecated", seconds=START + 1),
+        Tag("m@v2.0.0"),
+    ),
+    "one event by two refs": (
+        Tag("m@v1.0.0"),
+        Tag("n@v1.0.0", name="m@v1.0.0"),
+    ),
+    "one event in two time zones": (
+        Tag("m@v1.0.0"),
+        Tag("n@v1.0.0", name="m@v1.0.0", zone="+0200"),
+    ),
+    "a tag of a tag": (
+        Tag("inner"),
+        Tag("m@v1.0.0", target=0, target_type="tag"),
+        Tag("m#prod", target=0),
+        Tag("m#dev", target=0, target_type="tag", seconds=START + 2),
+    ),
+    "a deprecation of a blob": (
+        Tag("m@v1.0.0"),
+        Tag("m@deprecated", target_type="blob", seconds=START + 5),
+    ),
+}
+
+
+def state_of(path: Path, *tags: Tag) -> RegistryState:
+    return build_state(
+        read_repository(write_repository(path / "repository", History(TWO, tags)))
+    )
+
+
+@pytest.mark.parametrize("tags", CASES.values(), ids=CASES)
+def test_T5_a_name_inside_that_differs_means_what_gto_says(
+    tags: tuple[Tag, ...], tmp_path: Path
+) -> None:
+    path = write_repository(tmp_path / "repository", History(TWO, tags))
+    snapshot = read_repository(path)
+    compare_repository(path, snapshot)
+    assert build_state(snapshot).problems
+
+
+def test_T5_the_difference_is_a_problem_of_both_names(tmp_path: Path) -> None:
+    state = state_of(tmp_path, Tag("m@v1.0.0", name="other@v2.0.0"))
+    places = [(p.code, p.artifact, p.tag) for p in state.problems]
+    assert places == [
+        ("tag-name-differs", "m", "m@v1.0.0"),
+        ("tag-name-differs", "other", "m@v1.0.0"),
+    ]
+    assert list(state.artifacts) == ["other"]
+
+
+def test_two_refs_of_one_tag_object_are_one_event(tmp_path: Path) -> None:
+    state = state_of(tmp_path, Tag("m@v1.0.0"), Tag("n@v1.0.0", name="m@v1.0.0"))
+    (event,) = state.events
+    assert event.refs == ("m@v1.0.0", "n@v1.0.0")
+
+
+def test_T6_a_lightweight_tag_is_a_problem_and_no_event(tmp_path: Path) -> None:
+    state = state_of(tmp_path, Tag("m@v1.0.0", is_lightweight=True))
+    assert state.artifacts == {}
+    (problem,) = state.problems
+    assert (problem.code, problem.artifact) == ("lightweight-tag", "m")
+    assert "git tag -a" in problem.text

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import secrets
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,9 @@ MUSTER_PUBLIC_READ = env.bool("MUSTER_PUBLIC_READ", EMBEDDED and LOOPBACK)
 MUSTER_ALLOW_LOCAL = env.bool("MUSTER_ALLOW_LOCAL", EMBEDDED)
 MUSTER_ALLOW_PRIVATE = env.bool("MUSTER_ALLOW_PRIVATE", EMBEDDED)
 MUSTER_CRAWL_INTERVAL = timedelta(seconds=env.int("MUSTER_CRAWL_INTERVAL", 300))
+# How often the scheduler wakes workers for what is owed; a wake-up counts as lost
+# after twice that.
+MUSTER_WAKE_INTERVAL = timedelta(seconds=env.float("MUSTER_WAKE_INTERVAL", 30))
 # How long a worker may be silent before another takes over its crawl.
 MUSTER_LEASE = timedelta(seconds=env.int("MUSTER_LEASE", 45))
 MUSTER_READING = env.str("MUSTER_READING", "time")
@@ -118,9 +122,15 @@ INSTALLED_APPS = [
     "django_htmx",
     "template_partials",
     "csp",
-    "ninja",
     "indexer",
 ]
+# django-ninja is no installed app: importing it takes a fifth of a second, which every
+# command would pay. The addresses of the API import it, and its page to try the API
+# (indexer/api/v1.py) finds template, style and scripts here.
+_ninja = find_spec("ninja")
+if _ninja is None or _ninja.origin is None:
+    raise ImproperlyConfigured("django-ninja is not installed. Run `make run`.")
+NINJA_DIR = Path(_ninja.origin).parent
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "registry_site.middleware.security_headers",
@@ -139,7 +149,7 @@ WSGI_APPLICATION = "registry_site.wsgi.application"
 TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [BASE_DIR / "templates", NINJA_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -216,8 +226,8 @@ if CELERY_BROKER_URL.startswith("filesystem:"):
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "wake workers for what is owed": {
         "task": "muster.enqueue_due",
-        "schedule": 30.0,
-        "options": {"expires": 60},
+        "schedule": MUSTER_WAKE_INTERVAL,
+        "options": {"expires": 2 * MUSTER_WAKE_INTERVAL.total_seconds()},
     },
     "tidy up": {"task": "muster.tidy", "schedule": 3600.0, "options": {"expires": 600}},
 }
@@ -237,7 +247,7 @@ CELERY_TIMEZONE = "UTC"
 # Static files ----------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [BASE_DIR / "static", NINJA_DIR / "static"]
 WHITENOISE_USE_FINDERS = EMBEDDED
 WHITENOISE_ALLOW_ALL_ORIGINS = False  # no other site has a use for them
 STORAGES = {

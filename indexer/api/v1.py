@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import get_script_prefix
 from ninja import NinjaAPI, Query
+from ninja.openapi.docs import Swagger
 from ninja.renderers import JSONRenderer
 from ninja.security import APIKeyCookie
 
@@ -74,8 +75,16 @@ class Session(APIKeyCookie):
         return user if can_read(user) else None
 
 
+class Docs(Swagger):
+    """The page to try the API, with ninja's scripts as this site serves them (ninja
+    would take them from a CDN, as it is no installed app here)."""
+
+    template_cdn = str(settings.NINJA_DIR / "templates/ninja/swagger.html")
+
+
 api = NinjaAPI(
     title="Muster",
+    docs=Docs(),
     description=(
         "Every model of every repository: versions, stages, history. Lists come in "
         "pages (`page`, `size` up to 100; follow `next`). Errors are "

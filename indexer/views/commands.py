@@ -45,6 +45,8 @@ def get_commands(
     rev = version.name if version and version.is_registered else ""
     ref = (version.ref or version.commit_id) if version else repository.default_branch
     path = annotation.path if annotation else ""
+    if path.startswith("-"):  # else DVC takes it for an option
+        path = f"./{path}"
     by_rev = ("--rev", rev) if rev else ()
     commands: list[tuple[str, str]] = []
     if path:

@@ -1,0 +1,93 @@
+"""The auditor's tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from django.test import Client
+
+from indexer.models import Event, Repository
+from tests.views.dom import links_of, text_of
+
+CHURN = "/history/acme/churn/-/churn"
+
+
+def test_a_line_has_all_an_auditor_asks_for(bob: Client, acme: Repository) -> None:
+    html = bob.get(f"{CHURN}?stage=prod").content.decode()
+    row = html.split("<tbody>")[1].split("</tr>")[0]
+    text = text_of(row)
+    event = Event.objects.get(stage="prod")
+    assert event.at is not None
+    assert f"{event.at:%Y-%m-%d %H:%M:%S} UTC" in text
+    assert "+02:00" in text
+    for part in ("Assignment", "v1.0.0", "prod", "Alice", "alice@example.com"):
+        assert part in text
+    for part in ("Passed review RV-7", event.commit_id[:7], event.tag):
+        assert part in text
+    assert f"https://github.com/acme/churn/commit/{event.commit_id}" in links_of(row)
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("", 6),
+        ("event=assignment", 2),
+        ("event=registration&event=deregistration", 4),
+        ("person=bob", 3),
+        ("person=alice@example.com", 3),
+        ("stage=dev", 1),
+        ("q=RV-7", 1),
+        ("since=2999-01-01", 0),
+        ("until=1999-01-01", 0),
+        ("since=2024-12-31&until=2026-01-01", 6),
+    ],
+)
+def test_a_history_can_be_filtered(
+    bob: Client, acme: Repository, query: str, count: int
+) -> None:
+    html = bob.get(f"{CHURN}?{query}").content.decode()
+    assert html.count("<tr>") == (count + 1 if count else 0)
+    fragment = bob.get(f"{CHURN}?{query}", headers={"HX-Request": "true"})
+    assert fragment.content.decode().strip().startswith('<div id="events"')
+    rows = json.loads(b"".join(bob.get(f"{CHURN}?{query}&format=json")))
+    assert len(rows) == count
+    text = b"".join(bob.get(f"{CHURN}?{query}&format=csv")).decode()
+    assert len(list(csv.reader(io.StringIO(text)))) == count + 1
+
+
+def test_it_turns_round(bob: Client, acme: Repository) -> None:
+    newest = bob.get(CHURN).content.decode()
+    assert "?sort=time" in links_of(newest)
+    oldest = bob.get(f"{CHURN}?sort=time").content.decode()
+    assert newest.index("v1.2.0-rc.1!") < newest.index("RV-7")
+    assert oldest.index("RV-7") < oldest.index("v1.2.0-rc.1!")
+
+
+def test_activity_names_the_model_and_its_repository(
+    bob: Client, acme: Repository
+) -> None:
+    html = bob.get("/activity").content.decode()
+    assert "10 events" in text_of(html)
+    assert "/models/acme/churn/-/cv:detector" in links_of(html)
+    assert "/repositories/acme/churn/" in links_of(html)
+    assert "acme/churn" in text_of(html)
+    assert "0 events" in text_of(bob.get("/activity?repository=x/y").content.decode())
+
+
+def test_an_unknown_date_is_said_and_not_invented(
+    bob: Client, acme: Repository
+) -> None:
+    Event.objects.filter(stage="prod").update(at=None)
+    for address in (f"{CHURN}?stage=prod", "/models/acme/churn/-/churn"):
+        html = bob.get(address).content.decode()
+        assert "date unknown" in text_of(html)
+        assert "1970" not in html
+
+
+def test_an_empty_history_says_what_makes_a_line(bob: Client, db: None) -> None:
+    text = text_of(bob.get("/activity").content.decode())
+    assert "Nothing has happened yet" in text
+    assert "git tag -a" in text

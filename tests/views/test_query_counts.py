@@ -1,0 +1,70 @@
+"""How many queries each page costs: written down, and the same for 1 and 30 rows.
+
+`UPDATE_QUERY_COUNTS=1 pytest tests/views/test_query_counts.py` renews the file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from indexer.models import Repository
+
+RECORD = Path(__file__).parents[1] / "query_counts.json"
+PAGES = {
+    "models": "/",
+    "models, searched": "/?q=model&stage=prod&sort=-assigned",
+    "models, a fragment": "/?q=model",
+    "model": "/models/acme/many/-/model-000",
+    "history": "/history/acme/many/-/model-000",
+    "activity": "/activity",
+    "repositories": "/repositories",
+    "repository": "/repositories/acme/many/",
+    "status of a crawl": "/repositories/acme/many/-/status",
+    "first crawls": "/first-crawls",
+}
+
+
+def queries(client: Client, name: str) -> list[str]:
+    """The queries of one page, after one that filled the caches of its menus."""
+    headers = {"HX-Request": "true"} if "fragment" in name else {}
+    client.get(PAGES[name], headers=headers)
+    with CaptureQueriesContext(connection) as caught:
+        assert client.get(PAGES[name], headers=headers).status_code == 200
+    return [query["sql"] for query in caught]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_costs_the_recorded_queries(
+    alice: Client, many: Callable[[int], Repository], name: str
+) -> None:
+    cache.clear()
+    many(30)
+    found = queries(alice, name)
+    recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    if os.environ.get("UPDATE_QUERY_COUNTS"):
+        recorded[name] = len(found)
+        RECORD.write_text(json.dumps(dict(sorted(recorded.items())), indent=2) + "\n")
+    assert len(found) == recorded.get(name), "\n".join(found)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_costs_the_same_for_one_row(
+    alice: Client, many: Callable[[int], Repository], name: str
+) -> None:
+    cache.clear()
+    many(1)
+    found = queries(alice, name)
+    assert len(found) <= json.loads(RECORD.read_text())[name], "\n".join(found)
+
+
+def test_the_list_of_models_costs_at_most_ten() -> None:
+    recorded = json.loads(RECORD.read_text())
+    assert max(count for name, count in recorded.items() if "models" in name) <= 10

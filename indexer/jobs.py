@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -25,7 +26,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from indexer import wakeup
+from indexer import processes, wakeup
 from indexer.ingest import LeaseLost, fence
 from indexer.models import Crawl, Repository
 
@@ -35,8 +36,9 @@ MAX_ATTEMPTS = 3  # begun and never ended, before a repository is put aside
 ASIDE = timedelta(hours=1)
 FIRST_PAUSE = timedelta(minutes=1)  # after a failure; doubles with each more
 LONGEST_PAUSE = timedelta(hours=1)
-ENQUEUE_AGAIN = timedelta(seconds=60)  # a message not answered by then is taken as lost
 ENQUEUE_LIMIT = 200  # repositories in one round
+LEASE_FIELDS = ("pk", "lease_id", "lease_holder", "attempts")
+MAIN_VARIABLE = "MUSTER_WORKER_PID"  # a worker's children find its process id there
 KEPT_CRAWLS = 50  # rows per repository
 
 
@@ -136,8 +138,14 @@ def claim(
 
 
 def holder() -> str:
-    """Who we are, in `lease_holder`: host/pid."""
-    return f"{socket.gethostname()[:150]}/{os.getpid()}"
+    """Who we are, in `lease_holder`: host/main/self, the latter two as process marks.
+    `main` is the worker whose child we are, or ourselves."""
+    main = int(os.environ.get(MAIN_VARIABLE, os.getpid()))
+    return f"{_host()}/{processes.mark(main)}/{processes.mark(os.getpid())}"
+
+
+def _host() -> str:
+    return socket.gethostname()[:100]
 
 
 @contextmanager
@@ -301,12 +309,12 @@ def reap(now: datetime, repository_id: int | None = None) -> int:
         dead = dead.filter(pk=repository_id)
         running = running.filter(repository_id=repository_id)
     freed = 0
-    for row in dead.values("pk", "lease_id", "attempts"):
+    for row in dead.values(*LEASE_FIELDS):
         with transaction.atomic():
             held = Repository.objects.filter(
                 pk=row["pk"], lease_id=row["lease_id"], lease_expires_at__lte=now
             )
-            freed += _free(held, row["pk"], row["attempts"], now)
+            freed += _free(held, row, now)
     # A crawl without its lease: its end could not be written.
     running.exclude(lease_id=F("repository__lease_id")).update(
         status=Crawl.Status.LOST, finished_at=now, message=_lost_sentence()
@@ -314,29 +322,45 @@ def reap(now: datetime, repository_id: int | None = None) -> int:
     return freed
 
 
-def free_leases(holder_host: str | None) -> int:
-    """Free leases whose holder cannot live: all (None), or those of processes of one
-    host that are gone. For a start after a crash. Returns how many."""
+def free_leases(*, everybody: bool) -> int:
+    """Free leases whose holder cannot live: all if `everybody` is known to be dead,
+    else those of processes of this host that are gone. For a start after a crash.
+    Returns how many."""
     now = database_now()
     freed = 0
-    for row in Repository.objects.exclude(lease_id=None).values(
-        "pk", "lease_id", "lease_holder", "attempts"
-    ):
-        host, _, pid = row["lease_holder"].rpartition("/")
-        if holder_host is not None and (host != holder_host or _lives(pid)):
+    for row in Repository.objects.exclude(lease_id=None).values(*LEASE_FIELDS):
+        host, _, rest = row["lease_holder"].partition("/")
+        own = rest.partition("/")[2]
+        if not everybody and (host != _host() or processes.lives(own)):
             continue
         with transaction.atomic():
             held = Repository.objects.filter(pk=row["pk"], lease_id=row["lease_id"])
-            freed += _free(held, row["pk"], row["attempts"], now)
+            freed += _free(held, row, now)
     return freed
 
 
-def _free(
-    held: QuerySet[Repository], repository_id: int, attempts: int, now: datetime
-) -> int:
-    freed = held.update(lease_id=None, lease_expires_at=None, lease_holder="")
+def _attempts(row: dict[str, Any]) -> int:
+    """The attempts that count against a repository. A worker that was killed as a
+    whole, or a machine that went down, says nothing about what it was reading; a child
+    that died while its worker lives on does."""
+    host, _, rest = row["lease_holder"].partition("/")
+    main, _, own = rest.partition("/")
+    whole = host == _host() and main != own and not processes.lives(main)
+    return max(0, row["attempts"] - 1) if whole else row["attempts"]
+
+
+def _free(held: QuerySet[Repository], row: dict[str, Any], now: datetime) -> int:
+    attempts = _attempts(row)
+    freed = held.update(
+        lease_id=None,
+        lease_expires_at=None,
+        lease_holder="",
+        enqueued_at=None,
+        attempts=attempts,
+    )
     if not freed:
         return 0
+    repository_id = row["pk"]
     Crawl.objects.filter(
         repository_id=repository_id, status=Crawl.Status.RUNNING
     ).update(status=Crawl.Status.LOST, finished_at=now, message=_lost_sentence())
@@ -362,26 +386,19 @@ def _lost_sentence() -> str:
     return "The process that did this crawl ended in the middle. It is done again."
 
 
-def _lives(pid: str) -> bool:
-    """Whether a process of this machine has that id."""
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def take_due(limit: int = ENQUEUE_LIMIT) -> list[int]:
     """Ids of repositories to wake a worker for, the longest overdue first: owed, free,
-    and not enqueued within the last minute. They count as enqueued from now."""
+    and not enqueued so lately that a message may still come. They count as enqueued
+    from now."""
     now = database_now()
     reap(now)
     with transaction.atomic():
         due = list(
             Repository.objects.filter(owed(now), lease_id=None)
-            .filter(Q(enqueued_at=None) | Q(enqueued_at__lte=now - ENQUEUE_AGAIN))
+            .filter(
+                Q(enqueued_at=None)
+                | Q(enqueued_at__lte=now - 2 * settings.MUSTER_WAKE_INTERVAL)
+            )
             .order_by(F("next_crawl_at").asc(nulls_first=True), "pk")
             .values_list("pk", flat=True)[:limit]
         )

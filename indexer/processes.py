@@ -288,6 +288,24 @@ def _processes_of_ps() -> dict[int, tuple[int, str, str]]:
     return table
 
 
+def mark(pid: int) -> str:
+    """A process by its id and start, so that a later one with the same id differs."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        found = processes().get(pid) if not Path("/proc/self/stat").exists() else None
+        return f"{pid}@{found[1]}" if found else f"{pid}@"
+    return f"{pid}@{text.rpartition(')')[2].split()[19]}"
+
+
+def lives(marked: str) -> bool:
+    """Whether the process that `mark` described still runs on this machine."""
+    pid, _, started = marked.partition("@")
+    if not pid.isdigit() or not started:
+        return False
+    return _alive((int(pid), started), processes())
+
+
 def _with_descendants(
     pid: int, table: Mapping[int, tuple[int, str, str]]
 ) -> set[Process]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import worker_process_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_site.settings")
 app = Celery("muster")
@@ -26,3 +26,9 @@ def look_for_work(sender: Any, **_: Any) -> None:
     """A worker that starts looks at once for what is owed, not at the next half
     minute."""
     app.send_task("muster.enqueue_due", expires=60, retry=False)
+
+
+@worker_process_init.connect
+def remember_worker(**_: Any) -> None:
+    """Let a child know its worker (indexer/jobs.py says what for)."""
+    os.environ["MUSTER_WORKER_PID"] = str(os.getppid())

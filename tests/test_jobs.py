@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
+import socket
 import threading
 import time
 from datetime import timedelta
@@ -12,7 +14,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from indexer import jobs, wakeup
+from indexer import jobs, processes, wakeup
 from indexer.ingest import LeaseLost
 from indexer.models import Crawl, Repository
 from tests.builders import make_repository
@@ -272,22 +274,57 @@ def test_of_scheduled_crawls_that_found_nothing_only_the_last_is_kept() -> None:
     ]
 
 
+def gone_process() -> str:
+    """The mark of a process that has ended."""
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    mark = processes.mark(child)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return mark
+
+
+def held_by(repository: Repository, holder: str) -> None:
+    Repository.objects.filter(pk=repository.pk).update(lease_holder=holder)
+
+
 def test_leases_of_dead_processes_of_this_machine_are_freed_at_a_start() -> None:
-    host = jobs.holder().rpartition("/")[0]
+    host, gone = socket.gethostname(), gone_process()
     dead, alive, elsewhere = (make_repository(f"a/{n}") for n in range(3))
     for repository in (dead, alive, elsewhere):
         claimed(repository)
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-    Repository.objects.filter(pk=dead.pk).update(lease_holder=f"{host}/{child}")
-    Repository.objects.filter(pk=elsewhere.pk).update(lease_holder=f"x{host}/{child}")
-    assert jobs.free_leases(host) == 1
+    held_by(dead, f"{host}/{gone}/{gone}")
+    held_by(elsewhere, f"x{host}/{gone}/{gone}")
+    assert jobs.free_leases(everybody=False) == 1
     dead.refresh_from_db()
     assert dead.lease_id is None
     assert not dead.crawls.filter(status=Crawl.Status.RUNNING).exists()
-    assert jobs.free_leases(None) == 2
+    assert jobs.free_leases(everybody=True) == 2
+
+
+def test_F_W1_a_worker_killed_as_a_whole_does_not_count_against_the_repository() -> (
+    None
+):
+    host, main, child = socket.gethostname(), gone_process(), gone_process()
+    repository = make_repository()
+    request(repository)
+    for _ in range(10):
+        assert jobs.claim(repository.pk) is not None
+        held_by(repository, f"{host}/{main}/{child}")
+        expire(repository)
+    assert jobs.take_due() == [repository.pk]
+
+
+def test_F_W2_a_child_that_died_while_its_worker_lives_counts() -> None:
+    host, child = socket.gethostname(), gone_process()
+    repository = make_repository()
+    request(repository)
+    for _ in range(3):
+        assert jobs.claim(repository.pk) is not None
+        held_by(repository, f"{host}/{processes.mark(os.getpid())}/{child}")
+        expire(repository)
+    assert jobs.take_due() == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -272,9 +272,8 @@ def free_own_leases() -> None:
     for the data directory is ours; elsewhere those of this machine's dead."""
     from indexer import jobs
 
-    host = None if connection.vendor == "sqlite" else jobs.holder().rpartition("/")[0]
     try:
-        jobs.free_leases(host)
+        jobs.free_leases(everybody=connection.vendor == "sqlite")
     except DatabaseError:
         # They run out by themselves; this only saves the wait.
         connection.close()

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCTION = {
     "DEBUG": "False",
-    "SECRET_KEY": "k7Jq2vX9mB4tR8wZ1cY6nH3sL5pD0fGaEuViOxKyTbWqMzNr",
+    "SECRET_KEY": "k7Jq2vX9mB4tR8wZ1cY6nH3sL5pD0fGaEuViOxKyTbWqMzNr-4e7h",
     "ALLOWED_HOSTS": "models.example.org",
 }
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from indexer.demo.install import build
-from indexer.demo.pipelines import yaml_text
+from indexer.demo.pipelines import Value, yaml_text
 from indexer.demo.stories import REPOSITORIES
 from indexer.models import Artifact, Event, Problem, Repository, StageHolder, Version
 
@@ -110,7 +110,7 @@ def test_everybody_in_it_is_invented_and_several_people_tag(built: list[Path]) -
 def test_yaml_is_written_as_it_is_read() -> None:
     from ruamel.yaml import YAML
 
-    value = {
+    value: dict[str, Value] = {
         "plain": "a model",
         "odd": ["yes", "1.0", "", "a: b", "# c", "é", "- d", "@x", "0644", "null"],
         "nested": {"list": [["a", "b"], ["c"]], "maps": [{"x": 1, "y": [True, None]}]},

@@ -101,12 +101,12 @@ def show_artifact(wanted: Wanted) -> list[Json]:
             )
         except gto_json.UnknownArtifact as error:
             if wanted.repository is not None:
-                raise CommandError(f"{repository}: {error}") from error
+                raise _unknown(wanted) from error
             continue
         is_there = True
         shown += found if wanted.repository else _with_repository(found, repository)
     if not is_there:
-        raise CommandError(f"There is no repository and no artifact {wanted.name}.")
+        raise _unknown(wanted)
     return shown
 
 
@@ -133,10 +133,17 @@ def history(wanted: Wanted) -> list[Json]:
         entries = _with_repository(found, repository)
         parts.append(iter(list(zip(keys, entries, strict=True))))
     if not is_there:
-        where = f"{wanted.repository}: there" if wanted.repository else "There"
-        raise CommandError(f"{where} is no artifact {wanted.name}.")
+        raise _unknown(wanted)
     merged = merge(*parts, key=lambda part: part[0], reverse=not wanted.ascending)
     return [entry for _, entry in merged]
+
+
+def _unknown(wanted: Wanted) -> CommandError:
+    if wanted.repository is not None:
+        return CommandError(
+            f"There is no artifact {wanted.name} in {wanted.repository}."
+        )
+    return CommandError(f"There is no repository and no artifact {wanted.name}.")
 
 
 def _with_repository(entries: list[Json], repository: str) -> list[Json]:

@@ -22,6 +22,7 @@ from indexer.catalog import (
     catalog_page,
     catalog_rows,
 )
+from indexer.core.snapshot import Json
 from tests.builders import BOB, HOUR, START, History, ingest_history
 
 NOBODY = AnonymousUser()
@@ -311,9 +312,10 @@ def test_a_version_may_share_its_stage_where_the_reading_says_so(db: None) -> No
 
 def many(count: int, repository: str = "acme/many") -> History:
     """Models m000, m001, …; every third has no version."""
-    history = History().annotate(
-        **{f"m{n:03}": {"type": "model", "labels": [f"l{n}"]} for n in range(count)}
-    )
+    models: dict[str, dict[str, Json]] = {
+        f"m{n:03}": {"type": "model", "labels": [f"l{n}"]} for n in range(count)
+    }
+    history = History().annotate(**models)
     for n in range(count):
         if n % 3:
             history.register(f"m{n:03}", f"v{n % 7}.0.0")

@@ -11,6 +11,7 @@ from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 
 from indexer.addresses import escape_name
+from indexer.core.snapshot import Json
 from tests.api.conftest import Api
 from tests.builders import History, ingest_history
 
@@ -111,10 +112,8 @@ class TestList:
 
 
 def test_following_next_meets_each_model_once(db: None, api: Api) -> None:
-    ingest_history(
-        "acme/many",
-        History().annotate(**{f"m{n}": {"type": "model"} for n in range(23)}),
-    )
+    models: dict[str, dict[str, Json]] = {f"m{n}": {"type": "model"} for n in range(23)}
+    ingest_history("acme/many", History().annotate(**models))
     found, address = [], "/api/v1/models?size=5&sort=-activity&repository=acme/many"
     pages = [api.get(address)]
     while pages[-1]["next"]:
@@ -217,7 +216,10 @@ def test_answers_cost_as_many_queries_with_many_rows_as_with_few(
     db: None, api: Api, ask: Callable[[Api], object], most: int
 ) -> None:
     def history(models: int, versions: int) -> History:
-        made = History().annotate(**{f"m{n}": {"type": "model"} for n in range(models)})
+        declared: dict[str, dict[str, Json]] = {
+            f"m{n}": {"type": "model"} for n in range(models)
+        }
+        made = History().annotate(**declared)
         for n in range(models):
             for version in range(versions):
                 made.register(f"m{n}", f"v0.0.{version}")

@@ -19,7 +19,6 @@ from django.utils.safestring import SafeString, mark_safe
 
 from indexer import markdown
 from indexer.addresses import artifact_path
-from indexer.catalog import FacetValue
 from indexer.core.snapshot import Instant
 from indexer.freshness import Freshness, index_freshness
 from indexer.models import Artifact, Event, Repository
@@ -36,6 +35,12 @@ STAGE_COLOURS = {
     "test": "blue",
     "testing": "blue",
     "qa": "blue",
+    "validation": "indigo",
+    "uat": "orange",
+    "challenger": "orange",
+    "champion": "teal",
+    "canary": "pink",
+    "shadow": "slate",
     "stage": "amber",
     "staging": "amber",
     "prod": "green",
@@ -306,11 +311,6 @@ def labels(values: list[str], most: int = 0) -> str:
             len(rest),
         )
     return format_html_join(" ", "{}", ((link,) for link in links))
-
-
-@register.filter
-def selected_count(choices: list[FacetValue]) -> int:
-    return sum(choice.selected for choice in choices)
 
 
 @register.simple_tag

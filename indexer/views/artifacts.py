@@ -72,6 +72,7 @@ def artifact(
         "artifact": shown,
         "repository": shown.repository,
         "filters": filters,
+        "is_fragment": wants_fragment(request),
         "events": events,
         "page": events,
         "links": page_links(events.page, events.pages, filters),

@@ -28,8 +28,8 @@ from indexer.views.pages import page_links
 COLUMN_NAMES = {
     "type": "Type",
     "repository": "Repository",
-    "labels": "Labels",
     "latest": "Latest version",
+    "labels": "Labels",
     "activity": "Last activity",
 }
 SORT_NAMES = {
@@ -78,9 +78,11 @@ def dashboard(request: HtmxHttpRequest) -> HttpResponseBase:
     context = {
         "section": "models",
         "filters": filters,
+        "is_fragment": wants_fragment(request),
         "page": page,
         "query": query,
         "chips": _chips(filters),
+        "on": _on(filters),
         "sorts": _sorts(filters),
         "columns": _columns(filters, page),
         "shown": [name for name in COLUMNS if name not in filters.hidden],
@@ -134,6 +136,18 @@ def _chips(filters: CatalogFilters) -> list[Chip]:
         text = "deprecated only" if filters.deprecated == "yes" else "also deprecated"
         chips.append(Chip(text, filters.query(deprecated="no")))
     return chips
+
+
+def _on(filters: CatalogFilters) -> dict[str, int]:
+    """How many choices of each menu are on."""
+    return {
+        "stage": len(filters.stages) + len(filters.not_stages),
+        "repository": len(filters.repositories),
+        "label": len(filters.labels),
+        "type": 0 if filters.types == MODEL else max(1, len(filters.types)),
+        "state": (filters.registered != "any") + (filters.deprecated != "no"),
+        "hide": len(filters.hidden),
+    }
 
 
 def _sorts(filters: CatalogFilters) -> dict[str, SortLink]:

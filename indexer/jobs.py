@@ -89,7 +89,7 @@ def request_crawl(
         requested_seq=F("requested_seq") + 1,
         requested_trigger=trigger,
         requested_by=by[:200],
-        enqueued_at=database_now(),
+        **({"enqueued_at": database_now()} if wake else {}),
     )
     if wake:
         transaction.on_commit(lambda: wakeup.wake(repository.pk))

@@ -1,0 +1,358 @@
+"""Servers below us that die, forget, hang or fill up: Redis, PostgreSQL, the disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from indexer import jobs
+from indexer.index_dump import index_dump
+from indexer.models import Crawl, Repository
+from tests.faults.conftest import Editor, ask, crawl_now, from_scratch
+from tests.faults.test_killed import BEAT, WORKER, owed
+from tests.faults.test_together import listens
+from tests.process_tree import ROOT, environment, manage, running, wait_until
+from tests.providers.raw_repository import RawRepository, simple_repository
+from tests.services import REQUIRED, free_port
+
+POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/nowhere"))
+
+
+def leave_out(reason: str) -> None:
+    """Skip, or fail where everything must be there."""
+    if REQUIRED:
+        pytest.fail(f"{reason}, and MUSTER_REQUIRE_SERVICES is set", pytrace=False)
+    pytest.skip(f"left out: {reason}")
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test alone, to be killed."""
+    if shutil.which("redis-server") is None:
+        leave_out("redis-server is not installed")
+    server = RedisServer(free_port(), tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+class RedisServer:
+    """redis-server without persistence."""
+
+    def __init__(self, port: int, folder: Path) -> None:
+        self.port, self.folder = port, folder
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = f"redis://127.0.0.1:{port}/0"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1",
+             "--save", "", "--appendonly", "no", "--dir", str(self.folder)],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_until(self.answers, 10, "Redis")
+
+    def answers(self) -> bool:
+        with redis.Redis.from_url(self.url, socket_timeout=1) as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def flush(self) -> None:
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+
+
+ASK = """
+import django, sys, time
+django.setup()
+from indexer import jobs, wakeup
+from indexer.models import Crawl, Repository
+begun = time.monotonic()
+for repository in Repository.objects.all():
+    jobs.request_crawl(repository, trigger=Crawl.Trigger.BUTTON)
+print(time.monotonic() - begun)
+"""
+
+
+def ask_as_a_page_does(env: dict[str, str]) -> float:
+    """Ask for a crawl of everything in another process; the seconds that took."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK],
+        env={**env, "DJANGO_SETTINGS_MODULE": "registry_site.settings"},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=30,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+@pytest.mark.needs_redis
+@pytest.mark.django_db(transaction=True)
+def test_F_B1_a_queue_that_dies_forgets_or_hangs_costs_no_crawl_and_blocks_no_page(
+    own_redis: RedisServer,
+    edit: Editor,
+    remote: RawRepository,
+    add: Callable[..., Repository],
+    env: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    repository = add(remote)
+    env["CELERY_BROKER_URL"] = own_redis.url
+
+    def crawled_again() -> None:
+        wait_until(lambda: not owed(repository), 60, worker.said[-2000:])
+        repository.refresh_from_db()
+        assert repository.state == Repository.State.OK, repository.message
+        assert index_dump(repository) == from_scratch(repository)
+
+    with (
+        running(WORKER, env, tmp_path / "worker.log") as worker,
+        running(BEAT, env, tmp_path / "beat.log") as beat,
+    ):
+        crawled_again()
+
+        # Forgets everything, with a message on the way.
+        edit()
+        own_redis.signal(signal.SIGSTOP)
+        assert ask_as_a_page_does(env) < 1, "a queue that hangs blocked a page"
+        own_redis.signal(signal.SIGCONT)
+        own_redis.flush()
+        crawled_again()
+
+        # Dies in the middle of a crawl, and is away for a while.
+        edit()
+        ask(repository)
+        time.sleep(0.3)
+        own_redis.kill()
+        assert ask_as_a_page_does(env) < 1, "a queue that is down blocked a page"
+        time.sleep(2)
+        own_redis.start()
+        crawled_again()
+
+        # Nobody had to start them again.
+        assert worker.process.poll() is None
+        assert beat.process.poll() is None
+
+
+@contextmanager
+def postgres_cluster(folder: Path) -> Iterator[tuple[str, Callable[..., None]]]:
+    """A PostgreSQL of this test alone: its address, and its `pg_ctl`."""
+    user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    for parent in folder.parents:  # pytest's folders are the user's alone
+        if parent.stat().st_uid == os.geteuid() and str(parent).startswith("/tmp/"):
+            parent.chmod(0o755)
+    data, port = folder / "data", free_port()
+
+    def run(program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(POSTGRES / program), "-D", str(data), *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            **user,  # type: ignore[call-overload]
+        )
+
+    run("initdb", "--auth=trust", "--username=postgres", "--no-sync")
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    start = ("start", "-w", "-o", options, "-l", str(folder / "log"))
+    run("pg_ctl", *start)
+
+    def control(*words: str) -> None:
+        if words == ("restart",):
+            run("pg_ctl", "stop", "-m", "immediate", "-w")
+            run("pg_ctl", *start)
+        else:
+            run("pg_ctl", *words)
+
+    try:
+        yield f"postgres://postgres@127.0.0.1:{port}/postgres", control
+    finally:
+        run("pg_ctl", "stop", "-m", "immediate")
+
+
+@pytest.mark.needs_postgres
+def test_F_D1_postgresql_restarted_at_once_in_the_middle_costs_nothing(
+    tmp_path: Path, own_redis: RedisServer
+) -> None:
+    if not (POSTGRES / "initdb").exists():
+        leave_out("initdb of PostgreSQL is not installed")
+    remote = simple_repository(tmp_path / "r.git")
+    edit = Editor(remote, 3)
+    edit(150)
+    with postgres_cluster(tmp_path / "cluster") as (url, control):
+        port = free_port()
+        env = environment(
+            tmp_path / "data",
+            DEBUG="False",
+            HTTPS="False",
+            SECRET_KEY="of the tests " * 5,
+            ALLOWED_HOSTS="127.0.0.1",
+            MUSTER_ALLOW_LOCAL="True",
+            MUSTER_PUBLIC_READ="True",
+            MUSTER_LEASE="2",
+            MUSTER_WAKE_INTERVAL="1",
+            MUSTER_CRAWL_INTERVAL="2",
+            DATABASE_URL=url,
+            CELERY_BROKER_URL=own_redis.url,
+        )
+        manage("migrate", "-v0", env=env)
+        manage("add_repository", str(remote.path), "--name=a/r", env=env)
+        web = [
+            sys.executable, "-m", "gunicorn", "registry_site.wsgi", "--threads=4",
+            f"--bind=127.0.0.1:{port}", "--no-control-socket",
+        ]  # fmt: skip
+        with (
+            running(web, env, tmp_path / "web.log") as server,
+            running(WORKER, env, tmp_path / "worker.log") as worker,
+            running(BEAT, env, tmp_path / "beat.log") as beat,
+        ):
+            wait_until(lambda: listens(port), 20, "the web server")
+            for pause in (0.1, 0.4, 0.8):
+                edit(60)
+                time.sleep(pause)  # anywhere in a crawl: one is due every two seconds
+                control("restart")
+                wait_until(lambda: listens(port), 15, server.said[-2000:])
+            edit(10)
+            tags = sum(ref.startswith(b"refs/tags/") for ref in remote.refs)
+            wait_until(
+                lambda: state_of(env)[:2] == ["ok", str(tags)], 40, "the last crawl"
+            )
+            assert server.process.poll() is None
+            assert worker.process.poll() is None
+            assert beat.process.poll() is None
+        assert dump_of(env) == from_scratch_elsewhere(remote, tmp_path)
+
+
+def state_of(env: dict[str, str]) -> list[str]:
+    return in_shell(
+        "r = Repository.objects.get(); print(r.state, r.tag_count, r.message)", env
+    ).split(" ", 2)
+
+
+def dump_of(env: dict[str, str]) -> str:
+    return in_shell("print(index_dump())", env)
+
+
+def in_shell(code: str, env: dict[str, str]) -> str:
+    """What a line of Python prints in an installation."""
+    prelude = (
+        "import django; django.setup(); "
+        "from indexer.models import Repository; "
+        "from indexer.index_dump import index_dump; "
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", prelude + code],
+        env={**env, "DJANGO_SETTINGS_MODULE": "registry_site.settings"},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def from_scratch_elsewhere(remote: RawRepository, tmp_path: Path) -> str:
+    """The oracle in an installation of its own, on SQLite."""
+    env = environment(tmp_path / "oracle")
+    manage("migrate", "-v0", env=env)
+    manage("add_repository", str(remote.path), "--name=a/r", env=env)
+    return dump_of(env)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@pytest.mark.django_db(transaction=True)
+def test_F_G3_a_full_disk_is_a_sentence_and_recovers_when_there_is_room(
+    edit: Editor,
+    remote: RawRepository,
+    add: Callable[..., Repository],
+    data: Path,
+    settings: Any,
+) -> None:
+    data.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(data)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this machine mounts nothing")
+    try:
+        repository = add(remote)
+        first = crawl_now(repository)
+        assert first is not None
+        assert first.status == Crawl.Status.CHANGED, first.message
+        before = index_dump(repository)
+        ballast = data / "ballast"
+        with ballast.open("wb") as file:
+            fill(file)
+        edit(200)
+        failed = crawl_now(repository)
+        assert failed is not None
+        assert failed.status == Crawl.Status.FAILED
+        repository.refresh_from_db()
+        assert "Traceback" not in repository.message
+        assert "did not expect" not in repository.message, repository.message
+        assert index_dump(repository) == before
+        ballast.unlink()
+        again = crawl_now(repository)
+        assert again is not None
+        assert again.status == Crawl.Status.CHANGED, again.message
+        grown = index_dump(repository)
+    finally:
+        subprocess.run(["umount", "--lazy", str(data)], check=True)
+    settings.MUSTER_DATA = data.with_name("roomy")
+    assert grown == from_scratch(repository)
+
+
+def fill(file: Any) -> None:
+    """Write until the disk is full."""
+    try:
+        while True:
+            file.write(b"\0" * 4096)
+            file.flush()
+    except OSError:
+        return
+
+
+@pytest.mark.needs_postgres
+@pytest.mark.django_db
+def test_F_D1_a_database_that_hangs_is_given_up_on() -> None:
+    """`connect_timeout` ends the wait for a server that accepts and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        env = environment(
+            Path("/nowhere"),
+            DATABASE_URL=f"postgres://x@127.0.0.1:{port}/x",
+            SECRET_KEY="of the tests " * 5,
+        )
+        begun = time.monotonic()
+        done = manage("crawl", "--all", env=env, check=False)
+        assert done.returncode != 0
+        assert time.monotonic() - begun < 20
+    assert jobs.database_now() is not None

@@ -39,6 +39,7 @@ def read_stages(
         )[:most]
     ]
     if reading is not Reading.SEMVER:
+        held.reverse()  # of one version's stages of one second, the last comes first
         held.sort(key=_newest_first)
     several = reading in (Reading.SEVERAL, Reading.KANBAN)
     stages: dict[str, list[Held]] = {}

@@ -13,14 +13,13 @@ ORDERS = ("name", "repository", "latest", "activity", "assigned")
 # Fifty rows in both: `type=any` for the filters, a word of every model to search for.
 LISTS = {
     "as it opens": "/?type=any",
-    **{f"sorted by {name}": f"/?type=any&sort={name}" for name in ORDERS},
+    **{f"sorted by {name}": f"/?type=any&sort={name}" for name in ORDERS[1:]},
     **{f"sorted by {name}, last first": f"/?type=any&sort=-{name}" for name in ORDERS},
     "search": "/?type=any&q=team",
-    "in prod": "/?type=any&stage=prod",
+    "in prod": "/?type=any&stage=prod&size=25",
     "not in prod": "/?type=any&not_stage=prod&size=25",
-    "search, in prod, by activity": "/?type=any&q=team&stage=prod&sort=-activity",
+    "search in prod, by activity": "/?type=any&q=team&stage=prod&sort=-activity&size=25",
 }
-MOST_QUERIES = 10
 
 
 def measure(folder: Path, table: Table, *, quick: bool) -> None:
@@ -49,8 +48,12 @@ def _lists(folder: Path, table: Table, *, quick: bool) -> None:
                 f"Models page of 50 rows, {engine}: {models:,} models, "
                 f"{models * 10:,} versions, {models * 30:,} events against 100 models"
             )
+            queries = 0
             for what, path in LISTS.items():
-                _lines(table, what, compare(sites[100], sites[models], path))
+                compared = compare(sites[100], sites[models], path)
+                _lines(table, what, compared)
+                queries = max(queries, compared.large.queries)
+            table.ratio("most queries of these", queries, at_most=10, unit="")
 
 
 def _model_page(folder: Path, table: Table, *, quick: bool) -> None:
@@ -93,5 +96,5 @@ def _lines(table: Table, what: str, compared: Comparison) -> None:
         note=f"{large.milliseconds:.1f} ms against {small.milliseconds:.1f} ms, "
         f"{large.rows} rows against {small.rows}",
     )
-    if large.queries != small.queries or large.queries > MOST_QUERIES:
-        table.fact(f"{what}: queries", large.queries, min(small.queries, MOST_QUERIES))
+    if large.queries != small.queries:
+        table.fact(f"{what}: queries", large.queries, small.queries)

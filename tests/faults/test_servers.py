@@ -24,6 +24,7 @@ from tests.faults.conftest import Editor, ask, crawl_now, from_scratch
 from tests.faults.test_killed import BEAT, WORKER, owed
 from tests.faults.test_together import listens
 from tests.process_tree import ROOT, environment, manage, running, wait_until
+from tests.providers.git_server import serve_git
 from tests.providers.raw_repository import RawRepository, simple_repository
 from tests.services import REQUIRED, free_port
 
@@ -303,41 +304,39 @@ def test_F_G3_a_full_disk_is_a_sentence_and_recovers_when_there_is_room(
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("this machine mounts nothing")
     try:
-        repository = add(remote)
-        first = crawl_now(repository)
-        assert first is not None
-        assert first.status == Crawl.Status.CHANGED, first.message
-        before = index_dump(repository)
-        ballast = data / "ballast"
-        with ballast.open("wb") as file:
-            fill(file)
-        edit(200)
-        failed = crawl_now(repository)
-        assert failed is not None
-        assert failed.status == Crawl.Status.FAILED
-        repository.refresh_from_db()
-        assert "Traceback" not in repository.message
-        assert "did not expect" not in repository.message, repository.message
-        assert index_dump(repository) == before
-        ballast.unlink()
-        again = crawl_now(repository)
-        assert again is not None
-        assert again.status == Crawl.Status.CHANGED, again.message
-        grown = index_dump(repository)
+        with serve_git(remote.path.parent) as server:
+            repository = add(server.url_of(remote.path))
+            first = crawl_now(repository)
+            assert first is not None
+            assert first.status == Crawl.Status.CHANGED, first.message
+            before = index_dump(repository)
+            fill(data / "ballast")
+            edit(200)
+            failed = crawl_now(repository)
+            assert failed is not None
+            assert failed.status == Crawl.Status.FAILED
+            repository.refresh_from_db()
+            assert "Traceback" not in repository.message
+            assert "did not expect" not in repository.message, repository.message
+            assert index_dump(repository) == before
+            (data / "ballast").unlink()
+            again = crawl_now(repository)
+            assert again is not None
+            assert again.status == Crawl.Status.CHANGED, again.message
+            settings.MUSTER_DATA = data.with_name("roomy")
+            assert index_dump(repository) == from_scratch(repository)
     finally:
         subprocess.run(["umount", "--lazy", str(data)], check=True)
-    settings.MUSTER_DATA = data.with_name("roomy")
-    assert grown == from_scratch(repository)
 
 
-def fill(file: Any) -> None:
+def fill(path: Path) -> None:
     """Write until the disk is full."""
-    try:
-        while True:
-            file.write(b"\0" * 4096)
-            file.flush()
-    except OSError:
-        return
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            return
 
 
 @pytest.mark.needs_postgres

@@ -16,9 +16,7 @@ from django.db.models import (
     Case,
     CharField,
     Count,
-    Exists,
     IntegerField,
-    OuterRef,
     Q,
     QuerySet,
     Sum,
@@ -37,7 +35,7 @@ from indexer.models import (
     StageHolder,
 )
 from indexer.models.fields import UNKNOWN_TIME
-from indexer.paging import Order, ids_in_order, page_of
+from indexer.paging import Order, ids_in_order, page_of, page_of_search
 from indexer.permissions import User, visible_repositories, within_sight
 from indexer.query_string import LONGEST_SEARCH, Reader, written
 from indexer.stages import ordered_stages
@@ -199,7 +197,8 @@ class CatalogPage:
 
 def catalog_page(user: User, filters: CatalogFilters) -> CatalogPage:
     """One page of what the person may see. Six queries."""
-    where, page = page_of(
+    find_page = page_of_search if filters.q else page_of
+    where, page = find_page(
         _matching(user, filters),
         ORDERS[filters.sort],
         descending=filters.descending,
@@ -257,9 +256,9 @@ def _matching(user: User, filters: CatalogFilters) -> QuerySet[Artifact]:
     for word in filters.q.casefold().split()[:MOST_WORDS]:
         rows = rows.filter(search__contains=word)
     for stage in filters.stages:
-        rows = rows.filter(_holds(stage))
+        rows = rows.filter(pk__in=_holding(stage))
     for stage in filters.not_stages:
-        rows = rows.exclude(_holds(stage))
+        rows = rows.exclude(pk__in=_holding(stage))
     if filters.repositories:
         rows = rows.filter(
             repository__in=Repository.objects.filter(name__in=filters.repositories)
@@ -268,9 +267,8 @@ def _matching(user: User, filters: CatalogFilters) -> QuerySet[Artifact]:
         untyped = [""] if "model" in filters.types else []
         rows = rows.filter(type__in=[*filters.types, *untyped])
     for label in filters.labels:
-        rows = rows.filter(
-            Exists(ArtifactLabel.objects.filter(artifact=OuterRef("pk"), label=label))
-        )
+        labelled = ArtifactLabel.objects.filter(label=label).values("artifact")
+        rows = rows.filter(pk__in=labelled)
     if filters.registered != "any":
         rows = rows.filter(is_registered=filters.registered == "yes")
     if filters.deprecated != "any":
@@ -278,8 +276,9 @@ def _matching(user: User, filters: CatalogFilters) -> QuerySet[Artifact]:
     return rows
 
 
-def _holds(stage: str) -> Exists:
-    return Exists(StageHolder.objects.filter(artifact=OuterRef("pk"), stage=stage))
+def _holding(stage: str) -> QuerySet[StageHolder, Any]:
+    """Ids of the artifacts of which some version holds the stage."""
+    return StageHolder.objects.filter(stage=stage).values("artifact")
 
 
 def _with_stages(artifacts: QuerySet[Artifact]) -> list[CatalogRow]:

@@ -14,6 +14,8 @@ from django.db.models import Case, Count, IntegerField, Model, Q, QuerySet, Valu
 
 T = TypeVar("T", bound=Model)
 
+FEW = 1000  # ids that a query may list
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -69,8 +71,7 @@ def page_of(
     if moved is None:
         where = span(rows.count(), page, size)
         found = Q(pk__in=_ids(rows, columns, where.total, where.start, where.last))
-        chosen = rows.model._default_manager.filter(found)
-        return where, chosen.order_by(*columns)
+        return where, _all(rows).filter(found).order_by(*columns)
     counts = rows.aggregate(all=Count("pk"), last=Count("pk", filter=moved))
     where = span(counts["all"], page, size)
     keyed = counts["all"] - counts["last"]
@@ -84,10 +85,26 @@ def page_of(
         start = max(where.start - keyed, 0)
         stop = where.last - keyed
         found |= Q(pk__in=_ids(part, columns[1:], counts["last"], start, stop))
-    is_last = Case(
-        When(moved, then=Value(1)), default=Value(0), output_field=IntegerField()
-    )
-    return where, rows.model._default_manager.filter(found).order_by(is_last, *columns)
+    return where, _all(rows).filter(found).order_by(_is_last(moved), *columns)
+
+
+def page_of_search(
+    rows: QuerySet[T], order: Order, *, descending: bool, page: int, size: int
+) -> tuple[Span, QuerySet[T]]:
+    """The same where `rows` are found by a look at every one (a search for words). To
+    count them and then to walk an index until the page is full would be two looks, so
+    the ids are read instead of counted, and where they are few, sorted as they are."""
+    ids = list(rows.order_by().values_list("pk", flat=True))
+    where = span(len(ids), page, size)
+    moved = order.moves(descending)
+    columns: list[Any] = list(order.columns(descending))
+    if moved is not None:
+        columns.insert(0, _is_last(moved))
+    if len(ids) <= FEW:
+        few = _all(rows).filter(pk__in=ids).order_by(*columns)
+        return where, few[where.start : where.last]
+    found = rows.order_by(*columns).values("pk")[where.start : where.last]
+    return where, _all(rows).filter(pk__in=found).order_by(*columns)
 
 
 def ids_in_order(rows: QuerySet[T], order: Order, *, descending: bool) -> list[int]:
@@ -100,6 +117,16 @@ def ids_in_order(rows: QuerySet[T], order: Order, *, descending: bool) -> list[i
     keyed = rows.exclude(moved).order_by(*columns).values_list("pk", flat=True)
     last = rows.filter(moved).order_by(*columns[1:]).values_list("pk", flat=True)
     return [*keyed, *last]
+
+
+def _all(rows: QuerySet[T]) -> QuerySet[T]:
+    return rows.model._default_manager.all()
+
+
+def _is_last(moved: Q) -> Case:
+    return Case(
+        When(moved, then=Value(1)), default=Value(0), output_field=IntegerField()
+    )
 
 
 def _ids(

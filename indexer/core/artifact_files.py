@@ -311,7 +311,7 @@ def parse_config(value: Json) -> Config:
     problems = [
         Problem(
             "bad-gto-config",
-            f"gto knows no key “{_short(key)}” in .gto and refuses the file; remove it.",
+            f"gto knows no key “{_short(key)}” in .gto and refuses the file.",
             path=GTO_CONFIG,
         )
         for key in config

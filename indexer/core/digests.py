@@ -41,18 +41,13 @@ def artifact_digest(
     digest = sha256()
 
     def add(*parts: object) -> None:
-        # Lengths tell where a part ends, whatever it holds.
-        texts = list(map(str, parts))
         digest.update(
-            (f"{','.join(str(len(t)) for t in texts)};" + "".join(texts)).encode(
-                "utf-8", "surrogatepass"
-            )
-        )
+            repr(parts).encode()
+        )  # repr keeps parts apart, whatever they hold
 
-    add(_FORM, reading, _instant(at), artifact.name, artifact.is_active)
-    add(
-        artifact.is_registered, artifact.only_dvc_yaml, _annotation(artifact.annotation)
-    )
+    add(_FORM, reading.value, *_instant(at), artifact.name, artifact.is_active)
+    add(artifact.is_registered, artifact.only_dvc_yaml)
+    add(_annotation(artifact.annotation))
     annotations: dict[int, str] = {}
     for v in artifact.versions:
         key = id(v.annotation)
@@ -60,7 +55,7 @@ def artifact_digest(
             annotations[key] = _annotation(v.annotation)
         add(
             *(v.name, v.commit_id, v.peeled_id, v.is_active, v.is_registered),
-            *(v.is_discovered, _instant(v.created_at), _instant(v.activated_at)),
+            *(v.is_discovered, *_instant(v.created_at), *_instant(v.activated_at)),
             *(v.author.name, v.author.email, v.message, v.ref, annotations[key]),
         )
     for stage, holders in artifact.stages.items():
@@ -68,18 +63,18 @@ def artifact_digest(
             add(stage, holder.version, holder.commit_id, holder.event.tag_id)
     for event in artifact.events:
         add(
-            *(event.kind, event.version, event.stage, event.commit_id, event.peeled_id),
-            *(_instant(event.at), event.author.name, event.author.email),
-            *(event.message, event.tag, event.tag_id, "\0".join(event.refs)),
-            ties.get(event.tag_id, 0),
+            *(event.kind.value, event.version, event.stage, event.commit_id),
+            *(event.peeled_id, *_instant(event.at), event.author.name),
+            *(event.author.email, event.message, event.tag, event.tag_id),
+            *(ties.get(event.tag_id, 0), *event.refs),
         )
     for problem in problems:
-        add(problem)
+        add(repr(problem))
     return digest.hexdigest()
 
 
-def _instant(at: Instant | None) -> str:
-    return "" if at is None else f"{at.seconds} {at.offset}"
+def _instant(at: Instant | None) -> tuple[int | None, int]:
+    return (None, 0) if at is None else (at.seconds, at.offset)
 
 
 def _annotation(annotation: Annotation | None) -> str:

@@ -284,17 +284,15 @@ def _version(
     position: int,
 ) -> tuple[Version, list[_Dated]]:
     """The version, and all that happened to it, oldest first."""
-    for events in (
-        draft.registrations,
-        draft.deregistrations,
-        *(events for lists in draft.stages.values() for events in lists),
-    ):
-        events.sort(key=_TIME)
+    draft.registrations.sort(key=_TIME)
+    draft.deregistrations.sort(key=_TIME)
     direct = [*draft.registrations, *draft.deregistrations]
     indirect: list[_Dated] = []
     if commit is not None:
         indirect.append((moment(commit.committed), None))
     for given, taken in draft.stages.values():
+        given.sort(key=_TIME)
+        taken.sort(key=_TIME)
         of_stage = sorted([*given, *taken], key=_TIME)
         of_stage.reverse()
         indirect.extend(of_stage)
@@ -312,7 +310,11 @@ def _version(
     author: Person = NOBODY
     created_at: Instant | None = None
     message, ref = "", draft.peeled_id
-    origin = (draft.registrations or sorted(indirect, key=_TIME) or [(0, None)])[-1][1]
+    origin = None
+    if draft.registrations:
+        origin = draft.registrations[-1][1]
+    elif indirect:
+        origin = sorted(indirect, key=_TIME)[-1][1]
     if origin is not None:
         created_at, author = origin.at, origin.author
         message, ref = origin.message, origin.tag

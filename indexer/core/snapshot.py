@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 # A JSON-safe tree: no NaN, no NUL, no integer beyond 64 bits.
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 # Years 1 and 9999 are left out, so that no time zone can push a date over the edge.
 FIRST_SECOND = -62104060800  # 0002-01-01T00:00:00Z

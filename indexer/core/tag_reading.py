@@ -64,7 +64,8 @@ def read_tags(
         inner = outer if tag.tag.name == tag.ref else parse_tag_name(tag.tag.name)
         if outer is None and inner is None:
             continue
-        problems.extend(_problems(tag, tag.tag, outer, inner))
+        if not _is_plain(tag, tag.tag, inner):
+            problems.extend(_problems(tag, tag.tag, outer, inner))
         if (
             outer is None
             or inner is None
@@ -107,6 +108,18 @@ def _once(read: list[ReadTag]) -> ReadTags:
         elif item.refs[0] not in first.refs:
             first.refs.append(item.refs[0])
     return grouped
+
+
+def _is_plain(ref: GitTag, tag: TagObject, says: ParsedTag | None) -> bool:
+    """Nothing can be wrong with it: what nearly all tags are."""
+    return (
+        says is not None
+        and len(ref.ref) <= MAX_NAME
+        and tag.name == ref.ref
+        and tag.target_type is ObjectType.COMMIT
+        and ref.commit_id is not None
+        and not tag.flaws
+    )
 
 
 def _is_usable(tag: TagObject, says: ParsedTag, *, has_commit: bool) -> bool:

@@ -1,8 +1,7 @@
 """The grammar of GTO tag names, both directions (gto 1.10.1, `constants.py`).
 
-ASCII only, the whole name, and no regular expression that can backtrack over more
-than a part of it: a name is cut at its first `#` or `@`, which no artifact's name
-holds."""
+ASCII only and the whole name. Each part ends at a character that it cannot hold, so
+the expressions take linear time on any text."""
 
 from __future__ import annotations
 
@@ -10,11 +9,17 @@ import re
 from dataclasses import dataclass
 
 from indexer.core.events import EventKind
-from indexer.core.versions import is_version
+from indexer.core.versions import VERSION, is_version
 
-_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9/_-]*[a-zA-Z0-9])?")
-_FOLDER = re.compile(r"[a-zA-Z0-9_./-]+")
-_DIGITS = re.compile(r"[0-9]+")
+_NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9/_-]*[a-zA-Z0-9])?"
+_FOLDER = r"[a-zA-Z0-9_./-]+"
+_NAME_ALONE = re.compile(_NAME)
+_ARTIFACT = re.compile(f"(?:{_FOLDER}:)?{_NAME}")
+_TAG = re.compile(
+    f"(?P<artifact>(?:{_FOLDER}=)?{_NAME})"
+    f"(?:(?:#(?P<stage>{_NAME})|@(?P<version>{VERSION}))(?P<cancel>!?)|@deprecated)"
+    "(?:#(?P<counter>[0-9]+))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +46,12 @@ class Shortcut:
 
 def is_name(value: str) -> bool:
     """Whether `value` can name a stage, a type, or an artifact without a folder."""
-    return _NAME.fullmatch(value) is not None
+    return _NAME_ALONE.fullmatch(value) is not None
 
 
 def is_artifact_name(value: str) -> bool:
     """Whether `value` is `name` or `folder:name`."""
-    folder, colon, name = value.rpartition(":")
-    if not colon:
-        return is_name(value)
-    return is_name(name) and _FOLDER.fullmatch(folder) is not None
+    return _ARTIFACT.fullmatch(value) is not None
 
 
 def parse_tag_name(name: str) -> ParsedTag | None:
@@ -57,35 +59,19 @@ def parse_tag_name(name: str) -> ParsedTag | None:
 
     `m@created` is None too: the grammar knows it, nothing gives it a meaning, and gto
     itself dies of it."""
-    at, hash_ = name.find("@"), name.find("#")
-    if at < 0 and hash_ < 0:
+    match = _TAG.fullmatch(name)
+    if match is None:
         return None
-    is_stage = at < 0 or 0 <= hash_ < at
-    cut = hash_ if is_stage else at
-    artifact = name[:cut]
-    if artifact.count("=") > 1 or ":" in artifact:
-        return None
-    artifact = artifact.replace("=", ":")
-    if not is_artifact_name(artifact):
-        return None
-    what, mark, counter = name[cut + 1 :].partition("#")
-    if mark and not _DIGITS.fullmatch(counter):
-        return None
-    number = counter if mark else None
-    if not is_stage and what == "deprecated":
-        return ParsedTag(EventKind.DEPRECATION, artifact, counter=number)
-    cancels = what.endswith("!")
-    if cancels:
-        what = what[:-1]
-    if is_stage:
-        if not is_name(what):
-            return None
-        kind = EventKind.UNASSIGNMENT if cancels else EventKind.ASSIGNMENT
-        return ParsedTag(kind, artifact, stage=what, counter=number)
-    if not is_version(what):
-        return None
-    kind = EventKind.DEREGISTRATION if cancels else EventKind.REGISTRATION
-    return ParsedTag(kind, artifact, version=what, counter=number)
+    artifact, stage, version, cancel, counter = match.group(
+        "artifact", "stage", "version", "cancel", "counter"
+    )
+    if stage is not None:
+        kind = EventKind.UNASSIGNMENT if cancel else EventKind.ASSIGNMENT
+    elif version is not None:
+        kind = EventKind.DEREGISTRATION if cancel else EventKind.REGISTRATION
+    else:
+        kind = EventKind.DEPRECATION
+    return ParsedTag(kind, artifact.replace("=", ":"), version, stage, counter)
 
 
 def format_tag_name(parsed: ParsedTag) -> str:

@@ -14,10 +14,13 @@ from typing import TypeAlias
 # with ASCII digits. Each part is linear: no two ways to match the same text.
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _IDENTIFIER = r"(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
+_PRE = rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*"
+_BUILD = r"(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?"
+# The expression of a whole version, without groups.
+VERSION = rf"v{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_PRE})?{_BUILD}"
 _SEMVER = re.compile(
     rf"v(?P<major>{_NUMBER})\.(?P<minor>{_NUMBER})\.(?P<patch>{_NUMBER})"
-    rf"(?:-(?P<pre>{_IDENTIFIER}(?:\.{_IDENTIFIER})*))?"
-    r"(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?"
+    rf"(?:-(?P<pre>{_PRE}))?{_BUILD}"
 )
 
 Precedence: TypeAlias = tuple[object, ...]

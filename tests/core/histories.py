@@ -218,7 +218,16 @@ PEOPLE = (
 )
 ZONES = ("+0000", "+0200", "-0800", "+0545", "-0330")
 FOREIGN = ("v1.0.0", "release-2", "m_@v1.0.0", "_m#prod", "m@v01.0.0", "a=b=c@v1.0.0")
-MESSAGES = ("Say so", "Two\n\nparagraphs\n", "", "  spaces around \n", "ä ‮ <b>\n")
+MESSAGES = (
+    "Say so",
+    "Two\n\nparagraphs\n",
+    "",
+    "  spaces around \n",
+    "ä \u202e <b>\n",
+    "Signed\n-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n",
+    "Signed\n\n-----BEGIN SSH SIGNATURE-----\nx\n-----END SSH SIGNATURE-----\n",
+)
+SIGNED = b"gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n"
 NAMES = ("m", "churn", "models/cv", "only-annotated", "other")
 CONFIGS = (
     "stages: [dev, prod, stage]\n",
@@ -269,6 +278,7 @@ def _commits(draw: st.DrawFn) -> tuple[Commit, ...]:
                 committer=draw(st.sampled_from(("", *PEOPLE))),
                 message=draw(st.sampled_from(("Train\n", "\nTrain\n\nlong\n", "x"))),
                 files=files,
+                headers=draw(st.sampled_from((b"", b"", SIGNED))),
             )
         )
     return tuple(commits)
@@ -322,10 +332,14 @@ def histories(
             inner = known if known not in FOREIGN else None
             if name in FOREIGN:
                 inner = None
+        # Now and then a tag of a tag, which gto takes for a commit of its own.
+        annotated = [n for n, tag in enumerate(tags) if not tag.is_lightweight]
+        is_nested = bool(annotated) and draw(st.integers(0, 39)) == 0
         tags.append(
             Tag(
                 ref=name,
-                target=target,
+                target=draw(st.sampled_from(annotated)) if is_nested else target,
+                target_type="tag" if is_nested else "commit",
                 seconds=draw(_seconds),
                 zone=draw(st.sampled_from(ZONES)),
                 tagger=draw(st.sampled_from(PEOPLE)),

@@ -20,8 +20,7 @@ test: ## Run the tests; says at its end what it left out (ARGS="-k name")
 	@.ci/venv requirements-dev.txt && exec .ci/tests $(ARGS)
 
 fuzz: ## Compare N random histories with the real gto (N=10000)
-	@.ci/venv requirements-dev.txt && \
-	  MUSTER_FUZZ=$(N) exec $(PY) -m pytest tests/core -m fuzz -p no:randomly $(ARGS)
+	@.ci/venv requirements-dev.txt && exec $(PY) -m tests.core.fuzz $(N)
 
 bench: ## Measure speed and size, as ratios of one run (QUICK=1 for small ones)
 	@.ci/venv requirements-dev.txt && QUICK=$(QUICK) exec $(PY) -m bench

@@ -18,7 +18,7 @@ LISTS = {
     "search": "/?type=any&q=team",
     "in prod": "/?type=any&stage=prod&size=25",
     "not in prod": "/?type=any&not_stage=prod&size=25",
-    "search in prod, by activity": "/?type=any&q=team&stage=prod&sort=-activity&size=25",
+    "search in prod": "/?q=team&type=any&stage=prod&sort=-activity&size=25",
 }
 
 

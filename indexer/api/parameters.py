@@ -17,19 +17,22 @@ from ninja import Field, Schema
 from indexer.api.problems import BadParameter
 from indexer.catalog import API_SIZES, CatalogFilters
 from indexer.history import HistoryFilters
+from indexer.query_string import LAST_PAGE, LONGEST_SEARCH, LONGEST_VALUE
 
 # What a page's address may hold and a list of data has no use for.
 OF_PAGES = frozenset({"hide"})
 
 
 class PageParameters(Schema):
-    page: int = Field(1, ge=1, description="From 1.")
+    page: int = Field(1, ge=1, le=LAST_PAGE, description="From 1.")
     size: int = Field(50, ge=1, le=100, description="Rows in a page.")
 
 
 class ModelParameters(PageParameters):
     q: str = Field(
-        "", description="Words in name, repository, description or labels: all of them."
+        "",
+        max_length=LONGEST_SEARCH,
+        description="Words in name, repository, description or labels: all of them.",
     )
     stage: list[str] = Field([], description="Some version holds it; all of several.")
     not_stage: list[str] = Field([], description="No version holds it.")
@@ -66,17 +69,23 @@ class HistoryParameters(PageParameters):
             "deprecation",
         ]
     ] = Field([], description="Any of several.")
-    person: str = Field("", description="Part of a name or an e-mail.")
+    person: str = Field(
+        "", max_length=LONGEST_SEARCH, description="Part of a name or an e-mail."
+    )
     stage: list[str] = Field([], description="Any of several.")
-    repository: str = ""
-    q: str = Field("", description="Words in the message or the tag: all of them.")
+    repository: str = Field("", max_length=LONGEST_VALUE)
+    q: str = Field(
+        "",
+        max_length=LONGEST_SEARCH,
+        description="Words in the message or the tag: all of them.",
+    )
     since: date | None = Field(None, description="A day, included.")
     until: date | None = Field(None, description="A day, included.")
     sort: Literal["-time", "time"] = Field("-time", description="Newest first, or not.")
 
 
 class RepositoryParameters(PageParameters):
-    q: str = Field("", description="Part of the name.")
+    q: str = Field("", max_length=LONGEST_SEARCH, description="Part of the name.")
 
 
 class ResolveParameters(Schema):

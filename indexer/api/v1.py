@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, cast
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import get_script_prefix
 from ninja import NinjaAPI, Query
 from ninja.openapi.docs import Swagger
+from ninja.openapi.schema import OpenAPISchema
 from ninja.renderers import JSONRenderer
 from ninja.security import APIKeyCookie
 
@@ -82,7 +84,21 @@ class Docs(Swagger):
     template_cdn = str(settings.NINJA_DIR / "templates/ninja/swagger.html")
 
 
-api = NinjaAPI(
+class Api(NinjaAPI):
+    """Describes errors as what they are: problems."""
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        schema = super().get_openapi_schema(**options)
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                for status, answer in operation["responses"].items():
+                    if int(status) >= HTTPStatus.BAD_REQUEST:
+                        (content,) = answer["content"].values()
+                        answer["content"] = {"application/problem+json": content}
+        return schema
+
+
+api = Api(
     title="Muster",
     docs=Docs(),
     description=(

@@ -94,6 +94,18 @@ class TestList:
         name = query.partition("=")[0]
         assert name in problem["detail"]
 
+    def test_D9_as_many_filters_as_are_taken_are_answered(self, api: Api) -> None:
+        many = {
+            name: [f"{name}{n}" for n in range(50)]
+            for name in ("stage", "not_stage", "label", "repository", "type")
+        }
+
+        found = api.get("models", q=" ".join("abcdefghijklmnop"), **many)
+
+        assert found["total"] == 0
+        api.problem(400, "models", label=[f"l{n}" for n in range(51)])
+        api.problem(400, "repositories", q="a " * 500)
+
     def test_a_page_that_is_not_there_is_said(self, api: Api) -> None:
         problem = api.problem(404, "models", page=2)
 

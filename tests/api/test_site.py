@@ -148,6 +148,9 @@ class TestDescription:
             "sort",
         ]
         assert set(listing["responses"]) == {"200", "400", "401", "404"}
+        assert set(listing["responses"]["400"]["content"]) == {
+            "application/problem+json"
+        }
 
     def test_the_page_to_try_it_holds_no_script_of_its_own(
         self, db: None, client: Client

@@ -59,7 +59,10 @@ class ArtifactConverter:
     regex = r"[\s\S]+"
 
     def to_python(self, value: str) -> str:
-        return unescape_name(value)
+        name = unescape_name(value)
+        if "\0" in name:  # PostgreSQL would refuse the question
+            raise ValueError("no name holds a NUL")
+        return name
 
     def to_url(self, value: str) -> str:
         return escape_name(value)
@@ -68,7 +71,7 @@ class ArtifactConverter:
 class VersionConverter:
     """`v1.2.3`, or the whole id of a commit."""
 
-    regex = r"v[^@/]+|[0-9a-f]{64}|[0-9a-f]{40}"
+    regex = r"v[^@/\0]+|[0-9a-f]{64}|[0-9a-f]{40}"
 
     def to_python(self, value: str) -> str:
         return value

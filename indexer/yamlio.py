@@ -23,10 +23,10 @@ from indexer.core.snapshot import Document, Json
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_DEPTH = 100
-MAX_NODES = 1_000_000
+MAX_NODES = 500_000
 MAX_ALIASED_NODES = 100_000  # that aliases and merge keys add
 MAX_ALIASED_CHARACTERS = 5_000_000
-MAX_SECONDS = 4.0
+MAX_SECONDS = 3.0
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.providers.base import Known
+from indexer.providers.base import Known, Listing
 from indexer.providers.errors import AccessDenied, AddressRefused, Unavailable
 from indexer.providers.git import command, hardening, reader
 from indexer.providers.git.hardening import Connection
@@ -241,7 +241,7 @@ def test_K3_no_error_and_no_log_holds_a_credential(
     path = simple_repository(git_server.root / "repo").path
     url = git_server.url_of(path)
     provider = provider_of(url, username="alice", secret=CANARY)
-    faults = [
+    faults: list[dict[str, object]] = [
         {"password": "another", "username": "alice"},
         {"password": "", "status": 403},
         {"status": 404},
@@ -375,7 +375,7 @@ def test_S6_the_address_is_checked_again_at_every_crawl(
     with pytest.raises(AddressRefused, match=r"127\.0\.0\.1"):
         provider.fetch_listing()
     with pytest.raises(AddressRefused):
-        provider.fetch_snapshot(reader.parse_listing(b""), Known())
+        provider.fetch_snapshot(Listing({}, {}), Known())
 
 
 def test_a_password_does_not_travel_in_the_open(
@@ -415,7 +415,8 @@ def test_F_W1_git_dies_with_us_even_by_kill_9(git_server: GitServer) -> None:
     program = (
         "from indexer.providers.git.command import ls_remote\n"
         "from indexer.providers.git.hardening import Connection\n"
-        f"ls_remote(Connection('{git_server.url}/x', 'http', '127.0.0.1'), seconds=60)\n"
+        f"url = '{git_server.url}/x'\n"
+        "ls_remote(Connection(url, 'http', '127.0.0.1'), seconds=60)\n"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, start_new_session=True

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
+import random
 import shutil
+import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -24,11 +30,11 @@ from tests.providers.git_server import GitServer
 from tests.providers.raw_repository import RawRepository, simple_repository
 
 
-def grow(repository: RawRepository) -> None:
+def grow(repository: RawRepository, more: bytes = b"") -> None:
     """One more version on a new commit."""
     number = len(repository.refs)
     commit = repository.commit(
-        repository.files({"dvc.yaml": b"artifacts: {v%d: {}}\n" % number}),
+        repository.files({"dvc.yaml": b"artifacts: {v%d: {}}\n#%s" % (number, more)}),
         parents=[repository.refs[b"refs/heads/main"]],
     )
     repository.refs[b"refs/heads/main"] = commit
@@ -166,6 +172,18 @@ def test_a_local_repository_that_changes_is_listed_again(
     assert snapshot.problems == ()
 
 
+def test_a_remote_that_lost_its_objects_is_no_repository_of_broken_tags(
+    provider_of: ProviderOf, git_server: GitServer
+) -> None:
+    repository = simple_repository(git_server.root / "repo", tags=40)
+    provider = provider_of(git_server.url_of(repository.path))
+    for name, object_id in repository.refs.items():
+        if b"tags" in name:
+            repository.object_path(object_id).write_bytes(b"damaged")
+    with pytest.raises(Unavailable):
+        read(provider)
+
+
 def test_F_P6_a_truncated_pack_is_unavailable_and_the_next_crawl_recovers(
     provider_of: ProviderOf, git_server: GitServer
 ) -> None:
@@ -192,8 +210,8 @@ def test_F_P6_a_truncated_pack_is_unavailable_and_the_next_crawl_recovers(
         (500, Unavailable, "broke off"),
         (502, Unavailable, "broke off"),
         (503, Unavailable, "broke off"),
-        (200, BadPayload, "does not answer as a Git server"),
-        (204, ProviderError, ""),
+        (200, BadPayload, "empty answer"),
+        (204, BadPayload, "empty answer"),
     ],
 )
 def test_F_P1_every_answer_of_a_host_has_its_sentence(
@@ -255,6 +273,110 @@ def test_a_remote_without_filters_is_read(
     assert read(provider_of(git_server.url_of(path))) == local
 
 
+def test_F_P6_a_dumb_server_is_said_to_be_one(
+    provider_of: ProviderOf, tmp_path: Path
+) -> None:
+    repository = simple_repository(tmp_path / "www" / "repo")
+    subprocess.run(
+        ["git", "-C", str(repository.path), "update-server-info"], check=True
+    )
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            """Keep the tests' output clean."""
+
+    handler = functools.partial(Quiet, directory=str(tmp_path / "www"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(
+            target=server.serve_forever, args=(0.02,), daemon=True
+        )
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/repo"
+        try:
+            with pytest.raises(BadPayload, match="does not answer as a Git server"):
+                read(provider_of(url))
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def fake_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An `ssh` that runs on this machine what it is asked to run on another, and
+    notes how it was called. It stands where git is found, as in a private prefix."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "git").symlink_to(shutil.which("git") or "git")
+    script = folder / "ssh"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'printf "%s\\n" "$@" >> {tmp_path}/ssh.log\n'
+        'for last in "$@"; do :; done\n'
+        'exec /bin/sh -c "$last"\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path / "ssh.log"
+
+
+def test_ssh_is_read_with_fixed_options_and_asks_nothing(
+    fake_ssh: Path, provider_of: ProviderOf, tmp_path: Path
+) -> None:
+    path = simple_repository(tmp_path / "repo").path
+    local = read(provider_of(path, mirror=tmp_path / "other"))
+    for url in (f"ssh://git@models.example.org:2222{path}", f"git@example.org:{path}"):
+        assert read(provider_of(url, username="alice", secret="CANARY")) == local
+    called = fake_ssh.read_text()
+    assert "BatchMode=yes" in called
+    assert "StrictHostKeyChecking=accept-new" in called
+    assert "2222" in called
+    assert "git@models.example.org" in called
+    assert "CANARY" not in called
+
+
+def test_S5_ssh_goes_to_the_address_that_was_checked(
+    fake_ssh: Path,
+    provider_of: ProviderOf,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = simple_repository(tmp_path / "repo").path
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda *_, **__: [(2, 1, 6, "", ("93.184.215.14", 22))],
+    )
+    provider = provider_of(f"git@example.org:{path}", allow_private=False)
+    assert len(provider.fetch_listing().tags) == 3
+    assert "HostName=93.184.215.14" in fake_ssh.read_text()
+    assert "HostKeyAlias=example.org" in fake_ssh.read_text()
+
+
+def test_a_new_commit_brings_only_the_trees_that_are_new(
+    provider_of: ProviderOf, git_server: GitServer, tmp_path: Path
+) -> None:
+    repository = RawRepository(git_server.root / "repo")
+    files = {f"d{n}/e/dvc.yaml": b"n: %d\n" % n for n in range(300)}
+    first = repository.commit(repository.files(files))
+    repository.refs[b"refs/heads/main"] = first
+    repository.finish()
+    provider = provider_of(git_server.url_of(repository.path))
+    before = read(provider)
+    mirror = tmp_path / "mirrors" / "1"
+    packs = set(mirror.rglob("*.pack"))
+    files["d7/e/dvc.yaml"] = b"n: seven\n"
+    second = repository.commit(repository.files(files), parents=[first])
+    repository.refs[b"refs/heads/main"] = second
+    repository.finish()
+    after = read(provider, known_of(before))
+    assert after.head == second
+    assert len(after.commits[second].files) == 300
+    new = set(mirror.rglob("*.pack")) - packs
+    objects = [int.from_bytes(pack.read_bytes()[8:12], "big") for pack in new]
+    # The commit, three trees, one file; not the 600 trees it shares.
+    assert sum(objects) < 10
+
+
 @pytest.fixture
 def git_daemon(tmp_path: Path) -> Iterator[str]:
     root = tmp_path / "daemon"
@@ -292,7 +414,7 @@ def test_F_G3_a_full_disk_is_a_sentence_and_passes(
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)], check=False
+        ["mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", str(disk)], check=False
     )
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")
@@ -300,15 +422,24 @@ def test_F_G3_a_full_disk_is_a_sentence_and_passes(
         provider = provider_of(
             git_server.url_of(repository.path), mirror=disk / "mirrors" / "1"
         )
-        first = read(provider)
         filler = disk / "filler"
-        with pytest.raises(OSError, match="No space"), filler.open("wb", 0) as file:
-            while True:
-                file.write(b"x" * 4096)
-        grow(repository)
-        with pytest.raises(Unavailable, match="disk"):
+        fill(filler)
+        with pytest.raises(Unavailable, match=r"disk .* is full"):
+            read(provider)
+        filler.unlink()
+        first = read(provider)
+        # A file that is larger than all that a fresh mirror could free.
+        grow(repository, random.Random(1).randbytes(400_000).hex().encode())
+        fill(filler)
+        with pytest.raises(Unavailable, match=r"disk .* is full"):
             read(provider, known_of(first))
         filler.unlink()
         assert len(read(provider, known_of(first)).tags) == 21
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def fill(filler: Path) -> None:
+    with filler.open("wb", 0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)

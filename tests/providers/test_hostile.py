@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import resource
+import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,9 +14,7 @@ from indexer.core.snapshot import ObjectType, RepositorySnapshot
 from tests.providers import hostile
 from tests.providers.conftest import ProviderOf, read
 from tests.providers.git_server import GitServer
-from tests.providers.raw_repository import RawRepository, simple_repository
-
-Read = "list[RepositorySnapshot]"
+from tests.providers.raw_repository import WHEN, RawRepository, simple_repository
 
 
 @pytest.fixture(params=["local", "http"])
@@ -48,14 +48,14 @@ def test_T1_T3_T6_every_hostile_tag_object_is_read_or_named(
     tags = {tag.ref: tag for tag in snapshot.tags}
     broken = {problem.tag for problem in snapshot.problems}
     numbered = len(hostile.TAGGERS) + len(hostile.MESSAGES)
-    assert len(tags) == numbered + 14
+    assert len(tags) == numbered + 15
     for number, tagger in enumerate(hostile.TAGGERS):
         tag = tags[f"t{number}@v1.0.0"].tag
         assert tag is not None, tagger
         if tag.tagged is None:
             assert tag.flaws, tagger
         else:
-            assert tag.tagged.seconds in {hostile.WHEN, 0, -1, -86400}, tagger
+            assert tag.tagged.seconds in {WHEN, 0, -1, -86400}, tagger
     days = {
         tag.tag.tagged.seconds for tag in tags.values() if tag.tag and tag.tag.tagged
     }
@@ -162,23 +162,35 @@ def test_P1_P11_every_bad_file_is_named_and_good_ones_are_read(
     assert set(documents) == set(hostile.yaml_bomb_documents()) | {"dvc.yaml"}
 
 
+@pytest.mark.parametrize("name", ["pack-bomb", "large"])
 def test_D3_a_large_file_is_named_and_not_read(
-    way: str, provider_of: ProviderOf, git_server: GitServer
+    name: str, way: str, git_server: GitServer, tmp_path: Path
 ) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for name in ("pack-bomb", "large"):
-        git_server.root = git_server.root / name
-        git_server.root.mkdir()
-        git_server.url = git_server.url.rsplit("/large", 1)[0]
-        snapshot = read_hostile(name, way, provider_of, git_server)
-        large = [found for found in snapshot.documents.values() if found.problem]
-        assert large
-        for document in large:
-            assert "too large" in document.problem
-            assert document.value is None
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    # The server of the tests lives in this process and holds what it sends.
-    assert grown < 300 * 1024 if way == "http" else grown < 50 * 1024
+    path = hostile.ALL[name](git_server.root / "repo")
+    # In a process of its own, whose memory tells.
+    program = (
+        "import json, re, sys\n"
+        "from pathlib import Path\n"
+        "from indexer.providers.base import Known, Remote\n"
+        "from indexer.providers.git.reader import GitProvider\n"
+        "remote = Remote(sys.argv[1], mirror=Path(sys.argv[2]), allow_local=True,\n"
+        "    allow_private=True)\n"
+        "provider = GitProvider(remote)\n"
+        "snapshot = provider.fetch_snapshot(provider.fetch_listing(), Known())\n"
+        "print(json.dumps([[d.problem, d.value] for d in snapshot.documents.values()]\n"
+        "    + [re.findall(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[0]]))\n"
+    )
+    url = str(path) if way == "local" else git_server.url_of(path)
+    done = subprocess.run(
+        [sys.executable, "-c", program, url, str(tmp_path / "mirrors" / "1")],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    *documents, kilobytes = json.loads(done.stdout)
+    large = [value for problem, value in documents if "too large" in problem]
+    assert large
+    assert set(large) == {None}
+    assert any(value and not problem for problem, value in documents)
+    assert int(kilobytes) < 100 * 1024
 
 
 def test_D1_a_git_bomb_is_too_large_and_costs_nothing(

@@ -76,6 +76,26 @@ def ls_remote(connection: Connection, *, seconds: float) -> bytes:
         return process.read_all(MAX_LISTING_BYTES)
 
 
+def speaks_git(connection: Connection, *, seconds: float) -> bool:
+    """Whether it was a Git server that listed no refs. An empty answer of anything
+    else (a proxy, a login page) looks to git like an empty repository."""
+    with _Process(
+        network_config(connection),
+        [
+            "ls-remote",
+            "--symref",
+            *upload_pack_option(connection),
+            "--",
+            connection.url,
+        ],
+        seconds=seconds,
+        connection=connection,
+        extra={"GIT_TRACE_PACKET": "2"},
+    ) as process:
+        process.read_all(MAX_LISTING_BYTES)
+    return b"packet:" in process.stderr
+
+
 def init(mirror: Path, object_format: str, *, seconds: float = 30) -> None:
     """Make an empty bare repository at `mirror`, without hooks or samples."""
     command = ["init", "--quiet", "--bare", "--template=", "--initial-branch=main"]
@@ -191,34 +211,35 @@ class _Process:
         connection: Connection | None = None,
         mirror: Path | None = None,
         stdin: Iterable[str] | None = None,
+        extra: Mapping[str, str] | None = None,
     ) -> None:
         self.verb = command[0]
         self._secret = connection.secret if connection else ""
         self._late = False
         self._ended = threading.Event()
-        self._stderr = b""
+        self.stderr = b""
         arguments = [find_git()]
         for pair in config:
             arguments += ["-c", pair]
         if mirror is not None:
             arguments += ["--git-dir", str(mirror)]
-        with contextlib.ExitStack() as ours:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as kept:
             inherited: list[int] = []
-            environment = build_environment(connection)
-            if connection is not None and connection.secret:
-                environment |= _answers(connection, ours, inherited)
+            environment = build_environment(connection) | dict(extra or {})
             watch = ""
             if connection is not None:
-                reader, self._lifeline = os.pipe()
+                if connection.secret:
+                    environment |= _answers(connection, ours, inherited)
+                reader, lifeline = os.pipe()
                 ours.callback(os.close, reader)
+                kept.callback(os.close, lifeline)
                 inherited.append(reader)
                 watch = str(reader)
-            else:
-                self._lifeline = -1
             source = ours.enter_context(_lines(stdin)) if stdin is not None else None
             self._process: Any = _spawn(
                 [*arguments, *command], environment, inherited, watch, source
             )
+            self._kept = kept.pop_all()  # the lifeline, until git has ended
         self.stdout: IO[bytes] = self._process.stdout
         self._drain = threading.Thread(target=self._read_stderr, daemon=True)
         self._drain.start()
@@ -250,15 +271,14 @@ class _Process:
         self._ended.set()
         self._clock.cancel()
         self._process.stderr.close()
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
+        self._kept.close()
         if self._late or (kind is None and status != 0):
             raise GitFailed(
                 self.verb, status, self._scrubbed(), late=self._late
             ) from None
 
     def _scrubbed(self) -> str:
-        text = self._stderr.decode("utf-8", "replace").replace("\0", "\ufffd")
+        text = self.stderr.decode("utf-8", "replace").replace("\0", "\ufffd")
         for secret in {self._secret, quote(self._secret, safe="")} - {""}:
             text = text.replace(secret, "[hidden]")
         return text
@@ -269,7 +289,7 @@ class _Process:
             room = STDERR_BYTES - len(head)
             head += piece[:room]
             tail = (tail + piece[room:] if room > 0 else tail + piece)[-STDERR_BYTES:]
-        self._stderr = head + tail
+        self.stderr = head + tail
 
     def _out_of_time(self) -> None:
         if not self._ended.is_set():

@@ -21,9 +21,10 @@ from indexer.providers.git.hardening import Connection
 Sentence = Callable[[str, str], ProviderError]  # where, what git said
 
 # In this order: what git said, and what it means. {where} is the host or the path.
+DISK_FULL = r"No space left on device|Disk quota exceeded"
 MEANINGS: tuple[tuple[str, type[ProviderError], str], ...] = (
     (
-        r"No space left on device|Disk quota exceeded",
+        DISK_FULL,
         Unavailable,
         "The disk of the machine that runs Muster is full, so {where} could not be "
         "read. Free some space; the next crawl goes on by itself.",
@@ -155,18 +156,32 @@ def explain(failure: GitFailed, connection: Connection) -> ProviderError:
     )
 
 
-def may_be_one_object(failure: GitFailed, reason: ProviderError) -> bool:
-    """Whether a fetch may have failed over some of its objects only (gone since they
-    were listed, or damaged), or over a damaged mirror: worth a second try."""
-    return not failure.late and (
-        isinstance(reason, BadPayload)
-        or re.search(
-            r"not our ref|unadvertised object|bad object|corrupt|bad pack|"
-            r"[Cc]ould not (read|parse)|unable to (read|parse)|not a (commit|tag|blob)|"
-            r"missing (necessary )?objects|did not send all|shallow",
-            failure.stderr,
-        )
-        is not None
+def is_disk_full(failure: GitFailed) -> bool:
+    """Whether git ran out of disk on this machine."""
+    return re.search(DISK_FULL, failure.stderr) is not None
+
+
+ONE_OBJECT = (
+    r"not our ref|unadvertised object|bad object|corruption on the remote side|"
+    r"[Cc]ould not (read|parse)|unable to (read|parse)|not a (commit|tag|blob|tree)|"
+    r"missing (necessary )?objects"
+)
+DAMAGED_MIRROR = (
+    r"corrupt|bad pack|does not match index|index-pack|shallow|did not send all|"
+    r"bad (config|signature|tree)|loose object|not a git repository"
+)
+
+
+def may_be_one_object(failure: GitFailed) -> bool:
+    """Whether a fetch may have failed over some of its objects only: gone since they
+    were listed, or unreadable at the remote."""
+    return not failure.late and re.search(ONE_OBJECT, failure.stderr) is not None
+
+
+def is_worth_a_second_try(failure: GitFailed) -> bool:
+    """Whether fresh refs or a fresh mirror may mend what failed."""
+    return may_be_one_object(failure) or (
+        not failure.late and re.search(DAMAGED_MIRROR, failure.stderr) is not None
     )
 
 

@@ -15,13 +15,19 @@ from indexer.providers.addresses import CleanRemote, parse_remote
 from indexer.providers.base import Known, Listing, Progress, Remote, no_progress
 from indexer.providers.errors import (
     AddressRefused,
+    BadPayload,
     NotFound,
     TooLarge,
     Unavailable,
 )
 from indexer.providers.git import command
 from indexer.providers.git.command import GitFailed
-from indexer.providers.git.failures import explain, explain_system, place
+from indexer.providers.git.failures import (
+    explain,
+    explain_system,
+    is_disk_full,
+    place,
+)
 from indexer.providers.git.hardening import Connection, GitMissing
 from indexer.providers.git.listing import parse_listing
 from indexer.providers.git.mirror import objects_of, open_mirror, remove_mirror
@@ -76,6 +82,8 @@ class GitProvider:
                 "happens at every crawl, run git fsck there."
             ) from error
         except GitFailed as error:
+            if is_disk_full(error):
+                raise explain(error, self._connect()[0]) from None
             if error.late:
                 raise Unavailable("Reading the mirror took too long.") from error
             raise Unavailable(
@@ -128,8 +136,16 @@ class GitProvider:
     def _list(self, connection: Connection) -> Listing:
         try:
             data = command.ls_remote(connection, seconds=LISTING_SECONDS)
+            is_proven = bool(data) or command.speaks_git(
+                connection, seconds=LISTING_SECONDS
+            )
         except GitFailed as error:
             raise explain(error, connection) from None
+        if not is_proven:
+            raise BadPayload(
+                f"{place(connection)} gives an empty answer that is not that of a Git "
+                "server. Check that the address is that of a Git repository."
+            )
         listing = parse_listing(data)
         if len(listing.tags) > MAX_TAGS:
             raise TooLarge(

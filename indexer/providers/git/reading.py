@@ -28,7 +28,12 @@ from indexer.providers.base import Known, Listing, Progress
 from indexer.providers.errors import Unavailable
 from indexer.providers.git import command
 from indexer.providers.git.command import GitFailed
-from indexer.providers.git.failures import explain, may_be_one_object, place
+from indexer.providers.git.failures import (
+    explain,
+    is_worth_a_second_try,
+    may_be_one_object,
+    place,
+)
 from indexer.providers.git.hardening import Connection
 from indexer.providers.git.objects import Header, read_bodies, read_headers
 from indexer.providers.git.tag_chains import read_tag_chains
@@ -37,7 +42,8 @@ from indexer.yamlio import MAX_BYTES, parse_document, refuse_document
 
 FETCH_SECONDS = 400.0  # all fetches of one snapshot together
 MAX_COMMIT_BYTES = 1024 * 1024  # of one commit object; the rest is not read
-MAX_FETCHES = 80  # of one kind, to single out objects that a remote cannot read
+MAX_UNFETCHABLE = 20  # objects a remote lists and cannot read
+MAX_FETCHES = 200  # of one kind, to single out objects that a remote cannot read
 
 
 class Missing(Exception):
@@ -106,13 +112,12 @@ class Reading:
                     seconds=max(self._end - time.monotonic(), 1.0),
                 )
             except GitFailed as error:
-                reason = explain(error, self._connection)
-                if not may_be_one_object(error, reason):
-                    raise reason from None
-                if self._first:
+                if self._first and is_worth_a_second_try(error):
                     raise Missing from None
+                if not may_be_one_object(error):
+                    raise explain(error, self._connection) from None
                 if len(wanted) == 1:
-                    self._unfetchable.add(wanted[0])
+                    self._give_up(wanted[0])
                 else:
                     half = len(wanted) // 2
                     waiting += [wanted[:half], wanted[half:]]
@@ -120,6 +125,17 @@ class Reading:
             f"{place(self._connection)} has too many objects that it cannot read "
             "itself. Run git fsck there."
         )
+
+    def _give_up(self, object_id: str) -> None:
+        """Go on without an object. Without the head, or too many, there is no going
+        on: a remote that fails must not look like one whose tags are broken."""
+        self._unfetchable.add(object_id)
+        is_too_much = len(self._unfetchable) > MAX_UNFETCHABLE
+        if is_too_much or object_id == self._listing.head:
+            raise Unavailable(
+                f"{place(self._connection)} cannot read objects of its own that it "
+                "lists. Run git fsck there."
+            )
 
     # Tags ---------------------------------------------------------------------------
 

@@ -138,7 +138,7 @@ def history_page(
         size=filters.size,
     )
     return HistoryPage(
-        rows=list(_with_places(rows)) if where.total else [],
+        rows=_with_places(rows, artifact) if where.total else [],
         total=where.total,
         page=where.page,
         pages=where.pages,
@@ -160,14 +160,23 @@ def history_rows(
     ids = ids_in_order(matching, BY_TIME, descending=not filters.ascending)
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
-        rows = _with_places(Event.objects.filter(pk__in=chunk)).in_bulk()
+        found = _with_places(Event.objects.filter(pk__in=chunk), artifact)
+        rows = {event.pk: event for event in found}
         yield from (rows[pk] for pk in chunk if pk in rows)
 
 
-def _with_places(events: QuerySet[Event]) -> QuerySet[Event]:
-    return events.select_related("artifact__repository").defer(
-        "artifact__search", "artifact__repository__secret"
-    )
+def _with_places(events: QuerySet[Event], artifact: Artifact | None) -> list[Event]:
+    """Events that know their artifact and its repository. One query."""
+    if artifact is None:
+        return list(
+            events.select_related("artifact__repository").defer(
+                "artifact__search", "artifact__repository__secret"
+            )
+        )
+    found = list(events)
+    for event in found:
+        event.artifact = artifact
+    return found
 
 
 def _matching(

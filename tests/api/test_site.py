@@ -166,3 +166,20 @@ class TestDescription:
         for name in ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-init.js"):
             assert f"/static/ninja/{name}" in page
             assert finders.find(f"ninja/{name}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "models/acme/churn/-/a%00b",
+        "models/acme/churn/-/a%00b@v1.0.0",
+        "history/acme/churn/-/a%00b",
+        "models/acme/churn/-/%FF%FE",
+        "models/acme/churn/-/" + "x" * 3000,
+        "repositories/" + "x" * 3000,
+    ],
+)
+def test_T9_a_name_no_column_can_hold_is_not_there(
+    db: None, api: Api, path: str
+) -> None:
+    api.problem(404, path)

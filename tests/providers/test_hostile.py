@@ -178,7 +178,7 @@ def test_D3_a_large_file_is_named_and_not_read(
         "provider = GitProvider(remote)\n"
         "snapshot = provider.fetch_snapshot(provider.fetch_listing(), Known())\n"
         "print(json.dumps([[d.problem, d.value] for d in snapshot.documents.values()]\n"
-        "    + [re.findall(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[0]]))\n"
+        "  + [re.findall(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[0]]))\n"
     )
     url = str(path) if way == "local" else git_server.url_of(path)
     done = subprocess.run(

@@ -19,18 +19,19 @@ from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env
 
-env = Env()
+from registry_site.environment import Environment
+
+env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def secret(name: str) -> str:
     """The value of NAME, or the content of the file that NAME_FILE names; "" if
     neither is set."""
-    path = env.str(f"{name}_FILE", "")
+    path = env.text(f"{name}_FILE", "")
     if not path:
-        return env.str(name, "")
+        return env.text(name, "")
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
@@ -55,18 +56,18 @@ def kept_secret(path: Path) -> str:
 
 
 # Where we run --------------------------------------------------------------------
-DEBUG = env.bool("DEBUG", False)
+DEBUG = env.flag("DEBUG", False)
 EMBEDDED = DEBUG or "DEBUG" not in os.environ
-HOST = env.str("HOST", "127.0.0.1")
-PORT = env.int("PORT", 8000)
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.whole("PORT", 8000)
 if not 0 < PORT < 65536:
     raise ImproperlyConfigured(f"PORT is {PORT}; a port is a number up to 65535.")
 LOOPBACK = HOST in {"127.0.0.1", "::1", "localhost"}
 # Processes of `manage.py up`.
-MUSTER_WEB_WORKERS = env.int("MUSTER_WEB_WORKERS", 2)
-MUSTER_WORKERS = env.int("MUSTER_WORKERS", 2)  # crawls at once
-MUSTER_DEMO = env.bool("MUSTER_DEMO", EMBEDDED)  # offered at the first start
-MUSTER_DATA = Path(env.str("MUSTER_DATA", str(BASE_DIR / "var"))).resolve()
+MUSTER_WEB_WORKERS = env.whole("MUSTER_WEB_WORKERS", 2)
+MUSTER_WORKERS = env.whole("MUSTER_WORKERS", 2)  # crawls at once
+MUSTER_DEMO = env.flag("MUSTER_DEMO", EMBEDDED)  # offered at the first start
+MUSTER_DATA = Path(env.text("MUSTER_DATA", str(BASE_DIR / "var"))).resolve()
 
 SECRET_KEY = secret("SECRET_KEY")
 if not SECRET_KEY:
@@ -80,7 +81,7 @@ if not SECRET_KEY:
 MUSTER_ENCRYPTION_KEYS = [
     key.strip() for key in secret("MUSTER_ENCRYPTION_KEYS").split(",") if key.strip()
 ]
-ALLOWED_HOSTS = env.list(
+ALLOWED_HOSTS = env.texts(
     "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if EMBEDDED else []
 )
 if not ALLOWED_HOSTS:
@@ -88,21 +89,21 @@ if not ALLOWED_HOSTS:
         "ALLOWED_HOSTS is missing. With DEBUG=False set it to the names this site is "
         "reached by, separated by commas."
     )
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS", [])
 
 # What may be done ----------------------------------------------------------------
 # Who may read without signing in: everybody on this machine, or nobody.
-MUSTER_PUBLIC_READ = env.bool("MUSTER_PUBLIC_READ", EMBEDDED and LOOPBACK)
+MUSTER_PUBLIC_READ = env.flag("MUSTER_PUBLIC_READ", EMBEDDED and LOOPBACK)
 # Paths of this machine, and addresses that are not public, as remotes.
-MUSTER_ALLOW_LOCAL = env.bool("MUSTER_ALLOW_LOCAL", EMBEDDED)
-MUSTER_ALLOW_PRIVATE = env.bool("MUSTER_ALLOW_PRIVATE", EMBEDDED)
-MUSTER_CRAWL_INTERVAL = timedelta(seconds=env.int("MUSTER_CRAWL_INTERVAL", 300))
+MUSTER_ALLOW_LOCAL = env.flag("MUSTER_ALLOW_LOCAL", EMBEDDED)
+MUSTER_ALLOW_PRIVATE = env.flag("MUSTER_ALLOW_PRIVATE", EMBEDDED)
+MUSTER_CRAWL_INTERVAL = timedelta(seconds=env.whole("MUSTER_CRAWL_INTERVAL", 300))
 # How often the scheduler wakes workers for what is owed; a wake-up counts as lost
 # after twice that.
-MUSTER_WAKE_INTERVAL = timedelta(seconds=env.float("MUSTER_WAKE_INTERVAL", 30))
+MUSTER_WAKE_INTERVAL = timedelta(seconds=env.number("MUSTER_WAKE_INTERVAL", 30))
 # How long a worker may be silent before another takes over its crawl.
-MUSTER_LEASE = timedelta(seconds=env.int("MUSTER_LEASE", 45))
-MUSTER_READING = env.str("MUSTER_READING", "time")
+MUSTER_LEASE = timedelta(seconds=env.whole("MUSTER_LEASE", 45))
+MUSTER_READING = env.text("MUSTER_READING", "time")
 MUSTER_READINGS = ("time", "semver", "several", "kanban")
 if MUSTER_READING not in MUSTER_READINGS:
     raise ImproperlyConfigured(
@@ -165,7 +166,7 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "dashboard"
 LANGUAGE_CODE = "en"
-TIME_ZONE = env.str("TIME_ZONE", "UTC")
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
 USE_I18N = False
 USE_TZ = True
 
@@ -263,23 +264,21 @@ STORAGES = {
 }
 
 # Safety ------------------------------------------------------------------------------
-HTTPS = env.bool("HTTPS", not EMBEDDED)  # the site is reached over TLS
+HTTPS = env.flag("HTTPS", not EMBEDDED)  # the site is reached over TLS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "muster_sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "muster_csrftoken"
 CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-SECURE_SSL_REDIRECT = HTTPS and env.bool("HTTPS_REDIRECT", True)
+SECURE_SSL_REDIRECT = HTTPS and env.flag("HTTPS_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https")
-    if env.bool("TRUST_PROXY", False)
-    else None
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("TRUST_PROXY", False) else None
 )
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -308,5 +307,5 @@ LOGGING: dict[str, Any] = {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "WARNING")},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
 }

@@ -155,7 +155,7 @@ def test_a_child_that_cannot_live_ends_all_with_one_sentence(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"PORT": "abc"}, '"PORT" invalid'),
+        ({"PORT": "abc"}, "PORT is 'abc'; it is a whole number"),
         ({"PORT": "99999"}, "PORT is 99999"),
         ({"MUSTER_DATA": "/proc/nope"}, "MUSTER_DATA"),
         ({"DEBUG": "False"}, "SECRET_KEY is missing"),

@@ -9,7 +9,9 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -109,6 +111,37 @@ def test_F_G4_a_damaged_mirror_is_made_again(
     left = [p.name for p in (tmp_path / "mirrors").rglob("*") if "tmp_" in p.name]
     assert not left
     assert not list((tmp_path / "mirrors").rglob("*.lock"))
+
+
+def test_F_G2_a_reader_killed_at_any_point_leaves_nothing_in_the_way(
+    provider_of: ProviderOf, git_server: GitServer, tmp_path: Path
+) -> None:
+    repository = simple_repository(git_server.root / "repo", tags=300)
+    url = git_server.url_of(repository.path)
+    mirror = tmp_path / "mirrors" / "1"
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from indexer.providers.base import Known, Remote\n"
+        "from indexer.providers.git.reader import GitProvider\n"
+        "remote = Remote(sys.argv[1], mirror=Path(sys.argv[2]), allow_private=True)\n"
+        "provider = GitProvider(remote)\n"
+        "print('ready', flush=True)\n"
+        "provider.fetch_snapshot(provider.fetch_listing(), Known())\n"
+    )
+    expected = read(provider_of(repository.path, mirror=tmp_path / "other"))
+    for pause in (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3):
+        reader = subprocess.Popen(
+            [sys.executable, "-c", program, url, str(mirror)],
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+        )
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        time.sleep(pause)
+        reader.kill()
+        reader.wait()
+        reader.stdout.close()
+        assert read(provider_of(url)) == expected
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from indexer.core.snapshot import ObjectType, RepositorySnapshot
+from indexer.core.state import build_state
 from tests.providers import hostile
 from tests.providers.conftest import ProviderOf, read
 from tests.providers.git_server import GitServer
@@ -239,6 +240,46 @@ def test_A6_A7_links_and_submodules_are_never_followed(
     assert "root:" not in repr(snapshot)
     assert "evil" not in repr(snapshot)
     assert not (tmp_path / "canary").exists()
+
+
+def test_A8_a_path_out_of_the_repository_is_only_text(
+    tmp_path: Path, provider_of: ProviderOf
+) -> None:
+    repository = RawRepository(tmp_path / "repo")
+    paths = ["../../../../etc/passwd", "/etc/passwd", "%2e%2e/etc/passwd", "..\\x"]
+    text = "artifacts:\n" + "".join(
+        f"  a{n}: {{type: model, path: '{path}'}}\n" for n, path in enumerate(paths)
+    )
+    inner = repository.files({"dvc.yaml": b"artifacts: {evil: {}}\n"})
+    tree = repository.tree(
+        [
+            (b"100644", b"dvc.yaml", repository.blob(text.encode())),
+            (b"40000", b"..", inner),
+            (b"40000", b"a/../..", inner),
+        ]
+    )
+    repository.refs[b"refs/heads/main"] = head = repository.commit(tree)
+    repository.finish()
+    snapshot = read(provider_of(repository.path))
+    assert [file.path for file in snapshot.commits[head].files] == ["dvc.yaml"]
+    assert "root:" not in repr(snapshot)
+    assert "evil" not in repr(snapshot)
+    state = build_state(snapshot)
+    assert set(state.artifacts) <= {"a0", "a1", "a2", "a3"}
+
+
+def test_T1_T2_hostile_tags_leave_every_good_artifact_in_the_registry(
+    tmp_path: Path, provider_of: ProviderOf
+) -> None:
+    for number, name in enumerate(("tag-objects", "names")):
+        path = hostile.ALL[name](tmp_path / name)
+        mirror = tmp_path / "mirrors" / str(number)
+        state = build_state(read(provider_of(path, mirror=mirror)))
+        latest = state.artifacts["churn"].latest
+        assert latest is not None
+        assert latest.name == "v1.0.0"
+        # A legal name that makes gto itself die: it says nothing.
+        assert not any(event.tag == "m@created" for event in state.events)
 
 
 def test_a_missing_folder_costs_only_itself(

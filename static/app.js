@@ -126,7 +126,9 @@
   });
   document.addEventListener("focusout", (event) => {
     const menu = event.target.closest("details.menu[open]");
-    if (menu && event.relatedTarget && !menu.contains(event.relatedTarget)) {
+    const next = event.relatedTarget;
+    // A click on a label focuses <main>, which is around the menu: it stays open.
+    if (menu && next && !menu.contains(next) && !next.contains(menu)) {
       menu.open = false;
     }
   });

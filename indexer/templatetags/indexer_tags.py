@@ -5,6 +5,7 @@ HTML whose every value went through `format_html`."""
 
 from __future__ import annotations
 
+import re
 import zlib
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +15,9 @@ from django import template
 from django.contrib.auth.models import AnonymousUser
 from django.urls import reverse
 from django.utils import timezone as clock
+from django.utils.encoding import escape_uri_path
 from django.utils.html import escape, format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from indexer import markdown
 from indexer.addresses import artifact_path
@@ -57,6 +59,13 @@ KIND_ICONS = {
 }
 
 
+# Registering artifact m version v1.0.0 · Unassigning stage 'prod' to artifact 'm' …
+GTO_WORDS = re.compile(
+    r"(Registering|Deregistering|Deprecating) artifact \S+( version \S+)?"
+    r"|(Assigning|Unassigning) stage \S+ to artifact \S+ version \S+"
+)
+
+
 @register.simple_tag
 def when(at: datetime | None, offset: int = 0, unknown: str = "date unknown") -> str:
     """A moment: relative, the exact one on hover and in `datetime`."""
@@ -76,7 +85,7 @@ def when(at: datetime | None, offset: int = 0, unknown: str = "date unknown") ->
 def moment(at: datetime | None, offset: int = 0) -> str:
     """A moment in full, local and UTC on two lines: for the auditor's table."""
     if at is None:
-        return mark_safe('<span class="unknown">date unknown</span>')
+        return format_html('<span class="unknown">{}</span>', "date unknown")
     local = local_time(at, offset)
     zone = f"{local:%z}"
     return format_html(
@@ -176,11 +185,18 @@ def version_link(artifact: Artifact, name: str, css: str = "ver") -> str:
     )
 
 
+@register.filter
+def own_words(message: str) -> str:
+    """A tag's message, unless it is the one gto writes by itself and which says
+    nothing the line above does not (docs of gto, "Writing")."""
+    return "" if GTO_WORDS.fullmatch(message) else message
+
+
 @register.simple_tag
 def person(name: str, email: str = "") -> str:
     """Who did it, as a link to all they did."""
     if not name and not email:
-        return mark_safe('<span class="unknown">nobody named</span>')
+        return format_html('<span class="unknown">{}</span>', "nobody named")
     return format_html(
         '<a class="who" href="{}?{}" title="{}"><bdi>{}</bdi></a>',
         reverse("activity"),
@@ -258,6 +274,12 @@ def copy_button(text: str, what: str) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 model`, `2 models`, with thousands apart."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+@register.simple_tag(takes_context=True)
+def to(context: template.Context, query: str) -> str:
+    """The address of this page with another query string, without an empty `?`."""
+    return f"?{query}" if query else escape_uri_path(context["request"].path)
 
 
 @register.filter

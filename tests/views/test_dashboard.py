@@ -82,9 +82,9 @@ def test_filters_are_in_the_address(
 def test_a_filter_that_is_on_can_be_taken_off(bob: Client, acme: Repository) -> None:
     html = bob.get("/?stage=dev&label=tabular&q=churn").content.decode()
     links = links_of(html)
-    assert "/?stage=dev&label=tabular" in links
-    assert "/?q=churn&label=tabular" in links
-    assert "/?q=churn&stage=dev" in links
+    assert "?stage=dev&label=tabular" in links
+    assert "?q=churn&label=tabular" in links
+    assert "?q=churn&stage=dev" in links
     fields = {
         (attrs.get("name"), attrs.get("value"))
         for tag, attrs in read(html).elements

@@ -88,3 +88,21 @@ def test_a_long_name_is_whole_for_search_and_copy(name: str) -> None:
 def test_a_duration_in_words(seconds: float, words: str) -> None:
     assert duration(NOW, NOW + timedelta(seconds=seconds)) == words
     assert duration(NOW, None) == "running"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Registering artifact m version v0.0.1", ""),
+        ("Assigning stage prod to artifact m version v0.0.1", ""),
+        ("Unassigning stage 'prod' to artifact 'm' version 'v0.0.1'", ""),
+        ("Deprecating artifact 'm'", ""),
+        ("Passed review", "Passed review"),
+        (
+            "Registering artifact m version v0.0.1\n\nafter RV-7",
+            "Registering artifact m version v0.0.1\n\nafter RV-7",
+        ),
+    ],
+)
+def test_what_gto_says_by_itself_is_not_repeated(message: str, shown: str) -> None:
+    assert indexer_tags.own_words(message) == shown

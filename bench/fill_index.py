@@ -202,12 +202,14 @@ def _fill_facets() -> None:
 
     counts: Counter[tuple[int, str, str]] = Counter()
     per_repository: Counter[int] = Counter()
+    artifacts: Counter[int] = Counter()
     for pk, kind, labels in Artifact.objects.values_list(
         "repository_id", "type", "labels"
     ):
         counts[pk, "type", kind] += 1
         counts.update((pk, "label", label) for label in labels)
         per_repository[pk] += kind in ("", "model")
+        artifacts[pk] += 1
     for pk, stage in StageHolder.objects.values_list("artifact__repository", "stage"):
         counts[pk, "stage", stage] += 1
     RepositoryFacet.objects.bulk_create(
@@ -217,7 +219,14 @@ def _fill_facets() -> None:
     repositories = list(Repository.objects.all())
     for repository in repositories:
         repository.model_count = per_repository[repository.pk]
-    Repository.objects.bulk_update(repositories, ["model_count"], batch_size=500)
+        repository.artifact_count = artifacts[repository.pk]
+        repository.event_count = EVENTS * repository.artifact_count
+        repository.version_count = VERSIONS * repository.artifact_count
+    Repository.objects.bulk_update(
+        repositories,
+        ["model_count", "artifact_count", "event_count", "version_count"],
+        batch_size=500,
+    )
 
 
 def main() -> None:

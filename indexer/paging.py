@@ -62,14 +62,20 @@ def span(total: int, page: int, size: int) -> Span:
 
 
 def page_of(
-    rows: QuerySet[T], order: Order, *, descending: bool, page: int, size: int
+    rows: QuerySet[T],
+    order: Order,
+    *,
+    descending: bool,
+    page: int,
+    size: int,
+    total: int | None = None,
 ) -> tuple[Span, QuerySet[T]]:
     """Where the page lies, and its rows in order, to be refined and then read in one
-    query. One query now, to count."""
+    query. One query now, to count, unless the total is known already."""
     moved = order.moves(descending)
     columns = order.columns(descending)
     if moved is None:
-        where = span(rows.count(), page, size)
+        where = span(rows.count() if total is None else total, page, size)
         found = Q(pk__in=_ids(rows, columns, where.total, where.start, where.last))
         return where, _all(rows).filter(found).order_by(*columns)
     counts = rows.aggregate(all=Count("pk"), last=Count("pk", filter=moved))

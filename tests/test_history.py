@@ -295,3 +295,19 @@ def test_remembered_menus_cost_no_look_at_the_events(db: None) -> None:
     assert not [one for one in queries if "DISTINCT" in one["sql"]]
     assert len(queries) == 4
     assert Event.objects.count() == 1
+
+
+def test_a_long_history_is_counted_as_ingest_counted_it(db: None) -> None:
+    history = History()
+    for n in range(1100):
+        history.register("m", f"v0.0.{n}", on=history.head)
+    ingest_history("acme/long", history)
+    artifact = Artifact.objects.select_related("repository").get()
+
+    for of_what in (None, artifact):
+        with CaptureQueriesContext(connection) as queries:
+            whole = page("", of_what)
+        assert whole.total == Event.objects.count() == 1100
+        assert not [one for one in queries if "COUNT" in one["sql"]]
+        assert page("page=99", of_what).last == 1100
+        assert page("event=registration", of_what).total == 1100

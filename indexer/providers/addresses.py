@@ -19,6 +19,10 @@ from indexer.providers.links import HostKind, host_kind
 
 PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
 MAX_LENGTH = 2000
+# What follows OWNER/NAME in the addresses of GitHub's pages.
+PAGES = frozenset(
+    {"tree", "blob", "commit", "commits", "releases", "tags", "branches", "pulls"}
+)
 
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?", re.ASCII)
 SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>[^@/:\[\]]+):(?P<path>[^/].*|/.*)")
@@ -185,7 +189,8 @@ def _network(url: str, scheme: str, allow_private: bool) -> CleanRemote:
         # https://TOKEN@host: the way tokens are pasted; a name alone opens nothing.
         username, secret = "", username
     kind = host_kind(host)
-    plain = path.removesuffix("/").removesuffix(".git")
+    path = _without_page(path.rstrip("/"), kind)
+    plain = path.removesuffix(".git")
     if kind is HostKind.GITLAB and scheme in {"http", "https"}:
         path = f"{plain}.git"  # GitLab redirects from the shorter address
     return CleanRemote(
@@ -248,6 +253,16 @@ def _path(path: str) -> str:
     ):
         raise AddressRefused(f"The path of the address is malformed. {EXAMPLE}")
     return quote(path, safe="/%:@!$&'()*+,;=~-._")
+
+
+def _without_page(path: str, kind: HostKind) -> str:
+    """The repository's path where the address of one of its pages was pasted."""
+    if kind is HostKind.GITLAB:
+        return path.split("/-/", 1)[0]
+    owner_and_name, page = path.split("/")[:3], path.split("/")[3:4]
+    if kind is HostKind.GITHUB and page and page[0] in PAGES:
+        return "/".join(owner_and_name)
+    return path
 
 
 def _refuse_odd_userinfo(username: str, secret: str) -> None:

@@ -259,7 +259,7 @@ def deep_directories(path: Path, levels: int = 5_000) -> Path:
     return _with_tree(path, deep)
 
 
-def pack_bomb(path: Path, megabytes: int = 256) -> Path:
+def pack_bomb(path: Path, megabytes: int = 64) -> Path:
     """Files of zeros that a small pack stands for: a dvc.lock and a dvc.yaml."""
     repository = _healthy(path)
     repository.finish()

@@ -231,9 +231,21 @@ def test_what_is_a_public_address(address: str, public: bool) -> None:
         ),
         (
             " https://GitHub.com:443/Owner/Name.git/ ",
-            "https://github.com/Owner/Name.git/",
+            "https://github.com/Owner/Name.git",
             "Owner/Name",
             "https://github.com/Owner/Name",
+        ),
+        (
+            "https://github.com/owner/name/tree/main/models",
+            "https://github.com/owner/name",
+            "owner/name",
+            "https://github.com/owner/name",
+        ),
+        (
+            "https://gitlab.com/group/sub/project/-/tags",
+            "https://gitlab.com/group/sub/project.git",
+            "group/sub/project",
+            "https://gitlab.com/group/sub/project",
         ),
         (
             "git@github.com:owner/name.git",

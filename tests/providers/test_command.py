@@ -410,6 +410,24 @@ def test_D6_a_slow_remote_ends_in_time_and_leaves_no_process(
     wait_until(lambda: not gits_at(git_server.url))
 
 
+def test_D6_a_fetch_that_hangs_ends_in_time_and_leaves_no_process(
+    provider_of: ProviderOf, git_server: GitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = simple_repository(git_server.root / "repo").path
+    provider = provider_of(git_server.url_of(path))
+    listing = provider.fetch_listing()
+    monkeypatch.setattr(reader, "FETCH_SECONDS", 1.5)
+    git_server.before_fetch.append(git_server.stopped.wait)
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="in time"):
+        provider.fetch_snapshot(listing, Known())
+    assert time.monotonic() - started < 5
+    wait_until(lambda: not gits_at(git_server.url))
+    monkeypatch.undo()
+    git_server.before_fetch.clear()
+    assert len(read(provider).tags) == 3
+
+
 def test_F_W1_git_dies_with_us_even_by_kill_9(git_server: GitServer) -> None:
     git_server.hang = True
     program = (

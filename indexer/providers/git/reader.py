@@ -9,6 +9,7 @@ objects (see mirror.py)."""
 from __future__ import annotations
 
 import os
+import time
 
 from indexer.core.snapshot import RepositorySnapshot
 from indexer.providers.addresses import CleanRemote, parse_remote
@@ -34,6 +35,7 @@ from indexer.providers.git.mirror import objects_of, open_mirror, remove_mirror
 from indexer.providers.git.reading import Missing, Reading, problems_of_head
 
 LISTING_SECONDS = 60.0
+FETCH_SECONDS = 360.0  # all fetches of one snapshot together
 MAX_TAGS = 1_000_000
 PIN_VERSION = (2, 37)  # the first git that knows http.curloptResolve
 
@@ -62,18 +64,19 @@ class GitProvider:
 
         Objects that are missing mean that the remote changed meanwhile, or that the
         mirror is damaged: the mirror is made again and the refs listed again, once."""
+        end = time.monotonic() + FETCH_SECONDS
         try:
             connection, clean = self._connect()
             try:
                 return self._read(
-                    listing, known, progress, connection, clean, first=True
+                    listing, known, progress, connection, clean, first=True, end=end
                 )
             except (Missing, GitFailed):
                 if clean.path is None:
                     remove_mirror(self._remote.mirror)
                 listing = self._list(connection)
                 return self._read(
-                    listing, known, progress, connection, clean, first=False
+                    listing, known, progress, connection, clean, first=False, end=end
                 )
         except Missing as error:
             where = place(self._connect()[0])
@@ -162,6 +165,7 @@ class GitProvider:
         clean: CleanRemote,
         *,
         first: bool,
+        end: float,
     ) -> RepositorySnapshot:
         any_id = listing.head or next(iter(listing.tags.values()), "")
         if not any_id:
@@ -177,7 +181,7 @@ class GitProvider:
         )
         return Reading(
             listing, known, progress, connection, self._remote.mirror,
-            fetches=clean.path is None, first=first,
+            fetches=clean.path is None, first=first, end=end,
         ).snapshot()  # fmt: skip
 
 

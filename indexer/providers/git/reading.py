@@ -40,7 +40,6 @@ from indexer.providers.git.tag_chains import read_tag_chains
 from indexer.providers.git.trees import TreeWalk
 from indexer.yamlio import MAX_BYTES, parse_document, refuse_document
 
-FETCH_SECONDS = 400.0  # all fetches of one snapshot together
 MAX_COMMIT_BYTES = 1024 * 1024  # of one commit object; the rest is not read
 MAX_UNFETCHABLE = 20  # objects a remote lists and cannot read
 MAX_FETCHES = 200  # of one kind, to single out objects that a remote cannot read
@@ -51,7 +50,8 @@ class Missing(Exception):
 
 
 class Reading:
-    """The reading of one snapshot: its input, and what was found so far."""
+    """The reading of one snapshot: its input, and what was found so far. `end` is when
+    all fetching must be over, by `time.monotonic()`."""
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Reading:
         *,
         fetches: bool,
         first: bool,
+        end: float,
     ) -> None:
         self._listing = listing
         self._known = known
@@ -71,7 +72,7 @@ class Reading:
         self._mirror = mirror
         self._fetches = fetches
         self._first = first
-        self._end = time.monotonic() + FETCH_SECONDS
+        self._end = end
         self._problems = list(problems_of_head(listing))
         self._unfetchable: set[str] = set()
 

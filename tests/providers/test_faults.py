@@ -28,7 +28,7 @@ from indexer.providers.errors import (
     Unavailable,
 )
 from tests.providers.conftest import ProviderOf, known_of, read
-from tests.providers.git_server import GitServer
+from tests.providers.git_server import GitServer, wait_until
 from tests.providers.raw_repository import RawRepository, simple_repository
 
 
@@ -414,7 +414,9 @@ def test_a_new_commit_brings_only_the_trees_that_are_new(
 def git_daemon(tmp_path: Path) -> Iterator[str]:
     root = tmp_path / "daemon"
     root.mkdir()
-    port = 8112
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     daemon = subprocess.Popen(
         ["git", "daemon", "--export-all", f"--base-path={root}", "--reuseaddr",
          f"--port={port}", "--listen=127.0.0.1", str(root)],
@@ -430,12 +432,15 @@ def test_the_git_protocol_is_read(
 ) -> None:
     path = simple_repository(tmp_path / "daemon" / "repo").path
     provider = provider_of(f"{git_daemon}/repo")
-    for _ in range(100):
+
+    def answers() -> bool:
         try:
             provider.fetch_listing()
-            break
         except Unavailable:
-            continue
+            return False
+        return True
+
+    wait_until(answers)
     assert read(provider) == read(provider_of(path, mirror=tmp_path / "other"))
 
 

@@ -85,11 +85,14 @@ def fold_artifact(
             drafts.append(draft)
             slots.append((draft, None))
 
+    positions = {
+        id(draft if alone is None else alone[1]): place
+        for place, (draft, alone) in enumerate(slots)
+    }
     versions: list[Version] = []
     histories: dict[int, list[_Dated]] = {}
-    for index, draft in enumerate(drafts):
-        commit = context.commit(draft.peeled_id)
-        version, histories[id(draft)] = _version(name, draft, commit, context, index)
+    for draft in drafts:
+        version, histories[id(draft)] = _version(name, draft, context, positions)
         versions.append(version)
     # gto takes each version's events newest first and sorts all of them again.
     dated: list[_Dated] = list(deprecations)
@@ -279,11 +282,13 @@ def _event(name: str, tag: ReadTag, version: str | None) -> Event:
 def _version(
     name: str,
     draft: _Draft,
-    commit: GitCommit | None,
     context: FoldContext,
-    position: int,
+    positions: Mapping[int, int],
 ) -> tuple[Version, list[_Dated]]:
-    """The version, and all that happened to it, oldest first."""
+    """The version, and all that happened to it, oldest first. `positions`: by id() of
+    a draft or, for an unregistered commit, of an event."""
+    commit = context.commit(draft.peeled_id)
+    position = positions.get(id(draft), 0)
     draft.registrations.sort(key=_TIME)
     draft.deregistrations.sort(key=_TIME)
     direct = [*draft.registrations, *draft.deregistrations]
@@ -342,7 +347,12 @@ def _version(
         registrations=_events(draft.registrations),
         deregistrations=_events(draft.deregistrations),
         stage_events=tuple(
-            VersionStage(stage, _events(given), _events(taken))
+            VersionStage(
+                stage,
+                _events(given),
+                _events(taken),
+                positions.get(id(given[-1][1]), position) if given else position,
+            )
             for stage, (given, taken) in draft.stages.items()
         ),
         gto_annotation=context.annotations.gto(known, name) if known else None,

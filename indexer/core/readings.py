@@ -55,14 +55,15 @@ def read_stages(
     return stages
 
 
-def _newest_first(pair: Held) -> tuple[int, int, bool, int, str]:
+def _newest_first(pair: Held) -> tuple[int, int, int]:
     """Assigned last comes first; of versions assigned in one second the older-created,
     then the one that tags named first.
 
     gto counts each stage tag on an unregistered commit as a version of its own."""
     version, stage = pair
-    newest = stage.assignments[-1]
+    assigned = stage.assignments[-1].moment
     if version.registrations or version.deregistrations:
-        return -newest.moment, moment(version.created_at), False, version.position, ""
-    created = max(newest.moment, moment(version.committed_at))
-    return -newest.moment, created, True, 0, newest.refs[0]
+        created = moment(version.created_at)
+    else:
+        created = max(assigned, moment(version.committed_at))
+    return -assigned, created, stage.position

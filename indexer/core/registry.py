@@ -60,11 +60,15 @@ class StageHolder:
 
 @dataclass(frozen=True, slots=True)
 class VersionStage:
-    """A stage that tags gave to a version or took from it, each oldest first."""
+    """A stage that tags gave to a version or took from it, each oldest first.
+
+    `position` breaks ties: the version's, but on an unregistered commit that of the
+    newest assignment, which gto counts as a version of its own."""
 
     stage: str
     assignments: tuple[Event, ...]
     unassignments: tuple[Event, ...]
+    position: int = 0
 
     @property
     def is_active(self) -> bool:
@@ -84,7 +88,7 @@ class Version:
     `commit_id` is what the tag names, as in gto; for a tag of a tag that is the inner
     tag, and `peeled_id` the commit behind it. `created_at`, `author`, `message`, `ref`
     are of the newest registration, without one of the newest thing known of it, which
-    may be its commit. `position`: how many versions tags named before this one."""
+    may be its commit. `position`: versions that tags named earlier have a lower one."""
 
     name: str
     commit_id: str

@@ -108,8 +108,13 @@ def compare_all(gto: Gto, snapshot: RepositorySnapshot) -> None:
             assert printed(gto_json.show_artifact(state, name + end)) == gto.show(
                 name + end
             )
-        only = gto_json.show_artifact(state, name, registered_only=True)
-        assert printed(only) == gto.show(name, registered_only=True)
+        for deprecated in (False, True):
+            only = gto_json.show_artifact(
+                state, name, registered_only=True, deprecated=deprecated
+            )
+            assert printed(only) == gto.show(
+                name, registered_only=True, deprecated=deprecated
+            )
     compare_history_answers(gto, state)
 
 

@@ -332,8 +332,13 @@ def histories(
             inner = known if known not in FOREIGN else None
             if name in FOREIGN:
                 inner = None
-        # Now and then a tag of a tag, which gto takes for a commit of its own.
-        annotated = [n for n, tag in enumerate(tags) if not tag.is_lightweight]
+        # Now and then a tag of a tag, which gto takes for a commit of its own, or a
+        # second ref to one tag object (`git tag b@v1.0.0 a@v1.0.0`).
+        annotated = [
+            number
+            for number, tag in enumerate(tags)
+            if not tag.is_lightweight and tag.ref not in FOREIGN
+        ]
         is_nested = bool(annotated) and draw(st.integers(0, 39)) == 0
         tags.append(
             Tag(

@@ -54,6 +54,13 @@ class Tag(models.Model):
                 name="tag_once_at_a_time",
             )
         ]
+        indexes = [
+            models.Index(  # few among very many
+                fields=["repository", "gone_at"],
+                condition=models.Q(gone_at__isnull=False),
+                name="tag_gone",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.ref

@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from indexer.addresses import artifact_url
+from indexer.gone_tags import gone_tags
 from indexer.history import HistoryFilters, history_page
 from indexer.models import (
     Annotation,
@@ -93,6 +94,7 @@ def artifact(
         "is_permanent": bool(version),
         "annotation": annotation,
         "at_head": None if annotation else _head_annotation(shown),
+        "gone": gone_tags(shown.repository, shown),
         "stages": holders,
         "version_stages": [
             holder

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
-from django_htmx.http import push_url, trigger_client_event
+from django_htmx.http import HttpResponseClientRefresh, push_url, trigger_client_event
 
 from indexer.catalog import (
     COLUMNS,
@@ -105,8 +106,13 @@ def dashboard(request: HtmxHttpRequest) -> HttpResponseBase:
 @require_safe
 def first_crawls(request: HtmxHttpRequest) -> HttpResponseBase:
     """How many repositories still wait for their first crawl: asked again and again
-    while there are any. `left` is what the asking page last knew."""
+    while there are any. `left` is what the asking page last knew; `none` asks whether
+    there is a repository at all by now."""
     fresh = index_freshness(request.user)
+    if "none" in request.GET:
+        if fresh.repositories:
+            return HttpResponseClientRefresh()
+        return HttpResponse(status=204)
     context = {"freshness": fresh}
     response = render(request, "indexer/dashboard.html#first-crawls", context)
     if request.GET.get("left") != str(fresh.new):

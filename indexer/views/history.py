@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from django_htmx.http import push_url
 
+from indexer.gone_tags import gone_tags
 from indexer.history import SIZES, HistoryFilters, history_page
 from indexer.models import Artifact, Event
 from indexer.permissions import visible_repositories
@@ -60,7 +61,9 @@ def _history(request: HtmxHttpRequest, artifact: Artifact | None) -> HttpRespons
     if wants_fragment(request):
         response = render(request, f"{template}#events", context)
         return push_url(response, f"{request.path}?{query}" if query else request.path)
-    if artifact is None:
+    if artifact is not None:
+        context["gone"] = gone_tags(artifact.repository, artifact)
+    else:
         context["repositories"] = list(
             visible_repositories(request.user)
             .filter(model_count__gt=0)

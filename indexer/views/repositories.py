@@ -15,6 +15,7 @@ from django.views.decorators.http import (
 from django_htmx.http import trigger_client_event
 
 from indexer.forms import AddRepositoryForm, EditRepositoryForm
+from indexer.gone_tags import gone_tags
 from indexer.jobs import request_crawl
 from indexer.models import Crawl, Repository
 from indexer.permissions import User, can_manage, visible_repositories
@@ -91,9 +92,9 @@ def repository(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
         "problems": Paginator(problems, PROBLEMS_A_PAGE).get_page(
             request.GET.get("page")
         ),
+        "gone": gone_tags(shown),
         "crawls": shown.crawls.order_by("-started_at")[:CRAWLS_SHOWN],
         "can_manage": can_manage(request.user),
-        "live": True,
     }
     part = "#body" if wants_fragment(request) else ""
     return render(request, f"indexer/repository_detail.html{part}", context)

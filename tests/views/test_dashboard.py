@@ -188,6 +188,15 @@ def test_the_first_crawls_are_told_until_they_end(
 def test_every_page_says_how_old_the_index_is(bob: Client, acme: Repository) -> None:
     for address in ("/", "/activity", "/repositories", "/models/acme/churn/-/churn"):
         text = text_of(bob.get(address).content.decode())
-        assert "1 repository · the oldest reading is from just now" in text
+        assert "1 repository · oldest crawl just now" in text
     Repository.objects.update(state=Repository.State.DENIED)
     assert "1 cannot be read" in text_of(bob.get("/").content.decode())
+
+
+def test_an_empty_site_renews_itself_when_a_repository_comes(
+    charlie: Client, db: None
+) -> None:
+    assert "/first-crawls?none=1" in charlie.get("/").content.decode()
+    assert charlie.get("/first-crawls?none=1").status_code == 204
+    make_repository("acme/new")
+    assert charlie.get("/first-crawls?none=1")["HX-Refresh"] == "true"

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 
 from indexer.models import Event, Repository
+from tests.builders import History, ingest_history
 from tests.views.dom import links_of, text_of
 
 CHURN = "/history/acme/churn/-/churn"
@@ -91,3 +92,29 @@ def test_an_empty_history_says_what_makes_a_line(bob: Client, db: None) -> None:
     text = text_of(bob.get("/activity").content.decode())
     assert "Nothing has happened yet" in text
     assert "git tag -a" in text
+
+
+def test_F_G1_a_moved_or_deleted_tag_is_never_silently_gone(
+    bob: Client, db: None
+) -> None:
+    history = History().register("m", "v1.0.0").register("m", "v2.0.0")
+    history.assign("m", "prod", "v2.0.0", message="Approved by nobody")
+    repository = ingest_history("acme/m", history)
+    page = "/history/acme/m/-/m"
+    assert "deleted or moved" not in text_of(bob.get(page).content.decode())
+
+    assigned = history.tags[-1].ref
+    old = history.commit_of[("m", "v1.0.0")]
+    history.without(assigned, "m@v1.0.0")
+    history.tag("m@v1.0.0", history.commit(), message="Another one")
+    ingest_history(repository, history)
+    for address in (page, "/repositories/acme/m/"):
+        text = text_of(bob.get(address).content.decode())
+        gone = text.split("Tags that were deleted or moved")[1]
+        assert f"{assigned} deleted from" in gone
+        assert "Approved by nobody" in gone
+        new = history.tags[-1].commit_id
+        assert new is not None
+        assert f"m@v1.0.0 moved from {old[:7]} to {new[:7]}" in gone
+    text = text_of(bob.get("/models/acme/m/-/m").content.decode())
+    assert "2 tags were deleted or moved" in text

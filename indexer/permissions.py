@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TypeVar
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.db.models import Model, QuerySet
 
 from indexer.models import Repository
 
-User = AbstractBaseUser | AnonymousUser
+User = AbstractUser | AnonymousUser
 Row = TypeVar("Row", bound=Model)
 
 

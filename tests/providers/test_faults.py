@@ -28,7 +28,7 @@ from indexer.providers.errors import (
     Unavailable,
 )
 from tests.providers.conftest import ProviderOf, known_of, read
-from tests.providers.git_server import GitServer, wait_until
+from tests.providers.git_server import GitServer
 from tests.providers.raw_repository import RawRepository, simple_repository
 
 
@@ -419,12 +419,15 @@ def git_daemon(tmp_path: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     daemon = subprocess.Popen(
         ["git", "daemon", "--export-all", f"--base-path={root}", "--reuseaddr",
-         f"--port={port}", "--listen=127.0.0.1", str(root)],
-        stderr=subprocess.DEVNULL, start_new_session=True,
+         "--verbose", f"--port={port}", "--listen=127.0.0.1", str(root)],
+        stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
+    assert daemon.stderr is not None
+    assert b"Ready to rumble" in daemon.stderr.readline()
     yield f"git://127.0.0.1:{port}"
     os.killpg(daemon.pid, 15)
     daemon.wait()
+    daemon.stderr.close()
 
 
 def test_the_git_protocol_is_read(
@@ -432,15 +435,6 @@ def test_the_git_protocol_is_read(
 ) -> None:
     path = simple_repository(tmp_path / "daemon" / "repo").path
     provider = provider_of(f"{git_daemon}/repo")
-
-    def answers() -> bool:
-        try:
-            provider.fetch_listing()
-        except Unavailable:
-            return False
-        return True
-
-    wait_until(answers)
     assert read(provider) == read(provider_of(path, mirror=tmp_path / "other"))
 
 

@@ -9,7 +9,7 @@ transaction. Values are those of Python (aware datetimes, bytes); JSON comes as 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -61,7 +61,7 @@ class Table:
             first = cursor.fetchone()[0] + 1
             return list(range(first, first + count))
 
-    def select(self, where: str, parameters: Sequence[object]) -> Iterator[Row]:
+    def select(self, where: str, parameters: Sequence[Any]) -> Iterator[Row]:
         """Rows (id, *columns) that `where` (SQL of ours) names."""
         with connection.cursor() as cursor:
             if self.trees and connection.vendor == "postgresql":
@@ -78,7 +78,7 @@ class Table:
         return (self._loaded(row) for row in rows)
 
     def select_in(
-        self, column: str, values: Sequence[object], where: str = "true"
+        self, column: str, values: Sequence[Any], where: str = "true"
     ) -> Iterator[Row]:
         """Rows whose `column` is one of `values`, in chunks."""
         for start in range(0, len(values), CHUNK):
@@ -132,12 +132,12 @@ class Table:
                     [(one,) for one in ids],
                 )
 
-    def _prepared(self, rows: Iterable[Row], *, shift: int) -> Iterable[Row]:
+    def _prepared(self, rows: Sequence[Row], *, shift: int) -> Sequence[Row]:
         """Rows as the driver takes them: SQLite keeps times as text in UTC."""
         if connection.vendor == "postgresql" or not self.times:
             return rows
         places = [place + shift for place in self.times]
-        return (_with_texts(row, places) for row in rows)
+        return [_with_texts(row, places) for row in rows]
 
     def _loaded(self, row: Row) -> Row:
         """A row as it was written: times aware, JSON as canonical text."""

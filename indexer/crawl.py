@@ -18,13 +18,13 @@ from hashlib import sha256
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
 from indexer import jobs
-from indexer.core.snapshot import RepositorySnapshot
+from indexer.additions import ingest_additions, read_additions
 from indexer.index_rows import INDEX_VERSION
 from indexer.ingest import IngestCounts, LeaseLost, ingest
 from indexer.jobs import Lease
 from indexer.models import Crawl, Repository
 from indexer.providers import errors
-from indexer.providers.base import Known, Listing
+from indexer.providers.base import Known, Listing, Provider
 from indexer.providers.registry import provider_for
 from indexer.snapshot_rows import StoredSnapshot, load_rows
 
@@ -109,68 +109,93 @@ def _crawl(lease: Lease, progress: _Progress, *, afresh: bool) -> None:
     repository = Repository.objects.get(pk=lease.repository_id)
     provider = provider_for(repository)
     listing = provider.fetch_listing()
-    fingerprint = _fingerprint(repository, listing)
-    if fingerprint == repository.fingerprint and not afresh:
-        counts = None
-    else:
-        stored = load_rows(repository.pk)
-        snapshot = provider.fetch_snapshot(
-            listing, Known() if afresh else stored.known(), progress
-        )
-        if not snapshot.complete:
-            raise errors.Unavailable(
-                "The repository could not be read to the end, so nothing was changed."
+    basis = _basis(repository)
+    fingerprint = f"{basis}:{listing.fingerprint[:47]}"
+    counts = None
+    if afresh or fingerprint != repository.fingerprint:
+        additions = None
+        if not afresh and repository.fingerprint.startswith(f"{basis}:"):
+            additions = read_additions(repository, listing, provider, progress)
+        if additions is not None:
+            progress("Writing the index")
+            counts = _persist(
+                lease,
+                lambda: ingest_additions(
+                    repository,
+                    additions,
+                    lease_id=lease.lease_id,
+                    now=jobs.database_now(),
+                    fingerprint=fingerprint,
+                ),
             )
-        progress("Writing the index")
-        counts = _ingest(
-            lease, repository, snapshot, stored, fingerprint, afresh=afresh
-        )
+        else:
+            counts = _read_all(
+                lease,
+                repository,
+                provider,
+                listing,
+                fingerprint,
+                progress,
+                afresh=afresh,
+            )
     _say_how_it_is(repository)
     status = Crawl.Status.UNCHANGED if counts is None else Crawl.Status.CHANGED
     jobs.finish(lease, status, counts=counts.as_json() if counts else None)
 
 
-def _fingerprint(repository: Repository, listing: Listing) -> str:
-    """Equal only if crawling again would write the same rows: the refs, and all else
-    of ours that the rows depend on."""
-    parts = (
-        INDEX_VERSION,
-        repository.stage_reading,
-        repository.name,
-        repository.url,
-        listing.fingerprint,
-    )
-    return sha256("\0".join(map(str, parts)).encode()).hexdigest()
-
-
-def _ingest(
+def _read_all(
     lease: Lease,
     repository: Repository,
-    snapshot: RepositorySnapshot,
-    stored: StoredSnapshot,
+    provider: Provider,
+    listing: Listing,
     fingerprint: str,
+    progress: _Progress,
     *,
     afresh: bool,
 ) -> IngestCounts:
-    """Ingest, and again if the database was in the way: a deadlock, a restart."""
-    rows: StoredSnapshot | None = stored
+    """Read the whole snapshot and write what differs."""
+    stored: StoredSnapshot | None = load_rows(repository.pk)
+    known = Known() if afresh or stored is None else stored.known()
+    snapshot = provider.fetch_snapshot(listing, known, progress)
+    if not snapshot.complete:
+        raise errors.Unavailable(
+            "The repository could not be read to the end, so nothing was changed."
+        )
+    progress("Writing the index")
+
+    def write() -> IngestCounts:
+        nonlocal stored
+        rows, stored = stored, None  # another try looks again
+        return ingest(
+            repository,
+            snapshot,
+            lease_id=lease.lease_id,
+            now=jobs.database_now(),
+            stored=rows,
+            fingerprint=fingerprint,
+            afresh=afresh,
+        )
+
+    return _persist(lease, write)
+
+
+def _basis(repository: Repository) -> str:
+    """What the rows depend on beside the refs: this Muster and what it was told. 16
+    hex digits, at the front of the fingerprint."""
+    parts = (INDEX_VERSION, repository.stage_reading, repository.name, repository.url)
+    return sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def _persist(lease: Lease, write: Callable[[], IngestCounts]) -> IngestCounts:
+    """Write, and again if the database was in the way: a deadlock, a restart."""
     for tries_left in reversed(range(WRITE_TRIES)):
         lease.check()
         try:
-            return ingest(
-                repository,
-                snapshot,
-                lease_id=lease.lease_id,
-                now=jobs.database_now(),
-                stored=rows,
-                fingerprint=fingerprint,
-                afresh=afresh,
-            )
+            return write()
         except (OperationalError, IntegrityError) as error:
             if not tries_left:
                 raise
             logger.warning("Writing the index failed, trying again: %s", error)
-            rows = None
             _drop_connection()
             wait = 0.2 * 2 ** (WRITE_TRIES - 1 - tries_left)
             time.sleep(wait * random.uniform(1, 1.5))  # noqa: S311

@@ -39,6 +39,8 @@ LEFT_OUT: Mapping[type[Model], frozenset[str]] = {
             "last_success_at", "url", "web_url", "is_demo",
         }
     ),
+    # Only compared, and with whatever else shared a second when it was made.
+    Artifact: frozenset({"id", "digest"}),
     Tag: frozenset({"id", "first_seen_at", "last_seen_at", "gone_at", "replaced_by"}),
 }  # fmt: skip
 ONLY_ID = frozenset({"id"})

@@ -6,7 +6,6 @@ them with the rows there are. Row tuples begin with the id, None while it is ope
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
@@ -389,24 +388,6 @@ def problem_rows(
         )
         rows[said] = (None, repository_id, artifact_ids.get(artifact), *said)
     return rows
-
-
-def facet_rows(
-    artifacts: Iterable[core.Artifact], repository_id: int
-) -> dict[Key, Row]:
-    """Rows of FACETS by (kind, value): how many artifacts have it."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for artifact in artifacts:
-        shown = shown_annotation(artifact)
-        counts[("type", limits.name(shown.type) if shown else "")] += 1
-        for label in set(map(limits.name, shown.labels if shown else ())):
-            counts[("label", label)] += 1
-        for stage in set(map(limits.name, artifact.stages)):
-            counts[("stage", stage)] += 1
-    return {
-        (kind, value): (None, repository_id, kind, value, count)
-        for (kind, value), count in counts.items()
-    }
 
 
 def _offset(at: Instant | None) -> int:

@@ -241,7 +241,7 @@ def fail(
 def pause(failures: int) -> timedelta:
     """How long to wait after so many failures in a row: doubled each time, with a
     little chance so that many do not come back at once."""
-    longest = max(LONGEST_PAUSE, settings.MUSTER_CRAWL_INTERVAL)
+    longest: timedelta = max(LONGEST_PAUSE, settings.MUSTER_CRAWL_INTERVAL)
     grown = min(FIRST_PAUSE * 2 ** min(failures - 1, 20), longest)
     return grown * random.uniform(1.0, 1.2)  # noqa: S311
 
@@ -346,7 +346,8 @@ def _attempts(row: dict[str, Any]) -> int:
     host, _, rest = row["lease_holder"].partition("/")
     main, _, own = rest.partition("/")
     whole = host == _host() and main != own and not processes.lives(main)
-    return max(0, row["attempts"] - 1) if whole else row["attempts"]
+    counted: int = row["attempts"] - whole
+    return max(0, counted)
 
 
 def _free(held: QuerySet[Repository], row: dict[str, Any], now: datetime) -> int:

@@ -25,8 +25,8 @@ WHOLE_MAX = 2**31 - 1  # of an integer column
 
 def text(value: str) -> str:
     """`value` as both databases can store it: U+FFFD for NUL and surrogates."""
-    if value.isascii():
-        return value.replace("\0", "\ufffd") if "\0" in value else value
+    if value.isascii() and "\0" not in value:
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -46,7 +46,11 @@ def name(value: str, limit: int = NAME_LENGTH) -> str:
 
 def object_id(value: str | None) -> str:
     """An object id, or "" for none."""
-    return name(value, ID_LENGTH) if value else ""
+    if not value:
+        return ""
+    if len(value) <= ID_LENGTH and value.isalnum() and value.isascii():
+        return value
+    return name(value, ID_LENGTH)
 
 
 def whole(value: int) -> int:

@@ -245,9 +245,9 @@ def end_processes(
     table = processes()
     for pid, _ in list(family):
         family |= _with_descendants(pid, table)
-    for one in family:
-        if _alive(one, table):
-            _signal(one[0], signal.SIGKILL)
+    for process in family:
+        if _alive(process, table):
+            _signal(process[0], signal.SIGKILL)
     for pid, _ in roots:
         try:
             os.killpg(pid, signal.SIGKILL)  # what its group still holds

@@ -148,8 +148,18 @@ def registry_state(
     )
 
 
-def load_rows(repository_id: int) -> StoredSnapshot:
-    """Read all rows of one repository's snapshot. Five queries."""
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A part of a snapshot: the tags that are events of some artifacts (by row), the
+    commits these name and `commits`, and the files of all of them and `documents`."""
+
+    artifacts: Sequence[int] = ()
+    commits: Iterable[str] = ()
+    documents: Iterable[str] = ()
+
+
+def load_rows(repository_id: int, selection: Selection | None = None) -> StoredSnapshot:
+    """Read the rows of one repository's snapshot: all in five queries, or a part."""
     stored = StoredSnapshot()
     people: dict[tuple[str, str], Person] = {}
 
@@ -162,20 +172,30 @@ def load_rows(repository_id: int) -> StoredSnapshot:
     def instant(seconds: int | None, offset: int) -> Instant | None:
         return None if seconds is None else Instant(seconds, offset)
 
-    for row in TAGS.select(
-        '"repository_id" = %s AND "gone_at" IS NULL', [repository_id]
-    ):
+    for row in _tag_rows(repository_id, selection):
         stored.tags[row[2]] = (row[0], _tag(row, person, instant))
 
+    def rows_of(table: Table, column: str, keys: Iterable[object]) -> Iterable[Row]:
+        """All rows, or those of the selection."""
+        where = f'"repository_id" = {int(repository_id)}'
+        if selection is None:
+            return table.select(where, [])
+        return table.select_in(column, list(dict.fromkeys(keys)), where)
+
+    named = [tag.commit_id for _, tag in stored.tags.values() if tag.commit_id]
+    commit_rows = list(
+        rows_of(
+            COMMITS, "commit_id", [*named, *(selection.commits if selection else ())]
+        )
+    )
     files_of: dict[int, tuple[FileRef, ...]] = {}
-    for row_id, _, digest, files in FILE_SETS.select(
-        '"repository_id" = %s', [repository_id]
-    ):
+    sets = [row[12] for row in commit_rows if row[12] is not None]
+    for row_id, _, digest, files in rows_of(FILE_SETS, "id", sets):
         stored.file_sets[digest] = row_id
         files_of[row_id] = tuple(
             FileRef(path, blob_id) for path, blob_id in json.loads(files)
         )
-    for row in COMMITS.select('"repository_id" = %s', [repository_id]):
+    for row in commit_rows:
         stored.commits[row[2]] = (
             row[0],
             GitCommit(
@@ -189,13 +209,39 @@ def load_rows(repository_id: int) -> StoredSnapshot:
                 problems=_problems(row[13]),
             ),
         )
-    for row_id, _, blob_id, value, problem, line in DOCUMENTS.select(
-        '"repository_id" = %s', [repository_id]
+    blobs = [one.blob_id for files in files_of.values() for one in files]
+    for row_id, _, blob_id, value, problem, line in rows_of(
+        DOCUMENTS, "blob_id", [*blobs, *(selection.documents if selection else ())]
     ):
         tree = None if value is None else json.loads(value)
         stored.documents[blob_id] = (row_id, Document(blob_id, tree, problem, line))
     stored.rest = next(SNAPSHOTS.select('"repository_id" = %s', [repository_id]), None)
     return stored
+
+
+def _tag_rows(repository_id: int, selection: Selection | None) -> Iterable[Row]:
+    there = '"repository_id" = %s AND "gone_at" IS NULL'
+    if selection is None:
+        return TAGS.select(there, [repository_id])
+    if not selection.artifacts:
+        return ()
+    marks = ", ".join(["%s"] * len(selection.artifacts))
+    return TAGS.select(
+        f'{there} AND "object_id" IN (SELECT "tag_id" FROM "indexer_event" '  # noqa: S608
+        f'WHERE "artifact_id" IN ({marks}))',
+        [repository_id, *selection.artifacts],
+    )
+
+
+def stored_file_sets(
+    repository_id: int, commits: Iterable[GitCommit]
+) -> dict[str, int]:
+    """The rows there are of these commits' listings: digest -> row."""
+    digests = {files_digest(commit.files) for commit in commits if commit.files}
+    rows = FILE_SETS.select_in(
+        "digest", list(digests), f'"repository_id" = {int(repository_id)}'
+    )
+    return {row[2]: row[0] for row in rows}
 
 
 def write_snapshot(
@@ -325,7 +371,7 @@ def _write_commits(
             continue
         digest = digests.get(id(commit.files))
         if digest is None:
-            digest = sha256(_files_text(commit.files).encode()).hexdigest()
+            digest = files_digest(commit.files)
             digests[id(commit.files)] = digest
             used[digest] = commit.files
         listing[commit.id] = digest
@@ -435,6 +481,11 @@ def _commit_row(repository_id: int, commit: GitCommit, file_set: int | None) -> 
         file_set,
         _problems_text(commit.problems),
     )
+
+
+def files_digest(files: Iterable[FileRef]) -> str:
+    """Names a listing: equal digests, equal listings."""
+    return sha256(_files_text(files).encode()).hexdigest()
 
 
 def _files_text(files: Iterable[FileRef]) -> str:

@@ -76,7 +76,7 @@ class Command(BaseCommand):
         if users.filter(is_staff=True, is_active=True).exists():
             return
         password = secrets.token_urlsafe(12)
-        users.create_superuser("admin", "", password)  # type: ignore[attr-defined]
+        users.create_superuser("admin", "", password)
         self.stdout.write(
             "To add repositories sign in as admin with the password "
             f"{password}\n(shown only now; manage.py changepassword admin sets another)"

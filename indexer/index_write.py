@@ -1,0 +1,259 @@
+"""Write a registry state into the derived rows, by the difference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Coalesce
+
+from indexer import index_rows, limits
+from indexer.bulk import Row, Table, write_difference
+from indexer.core import state as core
+from indexer.models import Artifact, ArtifactLabel, Problem, Repository, StageHolder
+
+BELOW = (  # tables of rows below an artifact, children first
+    index_rows.HOLDERS,
+    index_rows.VERSIONS,
+    index_rows.ANNOTATIONS,
+    index_rows.LABELS,
+    index_rows.EVENTS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCounts:
+    """What writing a state changed."""
+
+    new_events: int
+    gone_events: int
+    changed_artifacts: int
+
+
+def write_state(
+    repository: Repository,
+    state: core.RegistryState,
+    *,
+    only: Collection[str] | None = None,
+) -> WriteCounts:
+    """Make the derived rows those of `state`, in the caller's transaction.
+
+    `only`: names of artifacts of which `state` knows every tag; all other artifacts
+    and all problems are left as they are."""
+    artifacts = list(state.artifacts.values())
+    if only is not None:
+        artifacts = [artifact for artifact in artifacts if artifact.name in only]
+    problem_counts = Counter(one.artifact for one in state.problems)
+    existing = {
+        row[2]: row
+        for row in index_rows.ARTIFACTS.select('"repository_id" = %s', [repository.pk])
+        if only is None or row[2] in only
+    }
+    place = 1 + index_rows.ARTIFACTS.columns.index("digest")
+    digests = {row[2]: row[place] for row in existing.values()}
+
+    wanted: dict[str, Row] = {}
+    changed: dict[str, core.Artifact] = {}
+    for artifact in artifacts:
+        digest = index_rows.digest(artifact, state.reading)
+        row = index_rows.artifact_row(
+            artifact,
+            repository_id=repository.pk,
+            repository_name=repository.name,
+            artifact_digest=digest,
+            problem_count=problem_counts[artifact.name],
+        )
+        name = row[2]
+        wanted[name] = row
+        if digests.get(name) != digest:
+            changed[name] = artifact
+    gone = {name: row[0] for name, row in existing.items() if name not in wanted}
+    for table in BELOW:
+        table.delete(list(gone.values()), "artifact_id")
+    _forget_problems_of(gone.values())
+    ids = {name: row[0] for name, row in existing.items() if name in wanted}
+    new = [name for name in wanted if name not in ids]
+    ids.update(zip(new, index_rows.ARTIFACTS.reserve(len(new)), strict=True))
+    write_difference(
+        index_rows.ARTIFACTS,
+        existing,
+        {name: (ids[name], *row[1:]) for name, row in wanted.items()},
+    )
+    new_events, gone_events = _write_below(
+        repository.pk, state, changed, ids, is_part=only is not None
+    )
+    if only is None:
+        _write_problems(repository.pk, state, ids)
+    _write_facets(repository.pk)
+    return WriteCounts(new_events, gone_events, len(changed) + len(gone))
+
+
+def totals(repository_id: int) -> dict[str, int]:
+    """How much a repository holds, for its row. Two queries."""
+    artifacts = Artifact.objects.filter(repository=repository_id)
+    found = artifacts.aggregate(
+        artifact_count=Count("pk"),
+        model_count=Count("pk", filter=Q(type__in=("model", ""))),
+        version_count=Coalesce(Sum("version_count"), 0),
+        event_count=Coalesce(Sum("event_count"), 0),
+    )
+    problems = Problem.objects.filter(repository=repository_id).count()
+    return {**found, "problem_count": problems}
+
+
+def _write_problems(
+    repository_id: int, state: core.RegistryState, ids: Mapping[str, int]
+) -> None:
+    rows = index_rows.PROBLEMS.select('"repository_id" = %s', [repository_id])
+    write_difference(
+        index_rows.PROBLEMS,
+        {row[3:]: row for row in rows},
+        index_rows.problem_rows(state.problems, repository_id, ids),
+    )
+
+
+def _write_facets(repository_id: int) -> None:
+    """Count what the filters offer, from the rows as they are now."""
+    kinds = {
+        "type": Artifact.objects.filter(repository=repository_id).values_list("type"),
+        "label": ArtifactLabel.objects.filter(
+            artifact__repository=repository_id
+        ).values_list("label"),
+        "stage": StageHolder.objects.filter(
+            artifact__repository=repository_id, rank=0
+        ).values_list("stage"),
+    }
+    wanted: dict[Any, Row] = {}
+    for kind, values in kinds.items():
+        for value, count in values.annotate(count=Count("pk")).order_by():
+            wanted[(kind, value)] = (None, repository_id, kind, value, count)
+    rows = index_rows.FACETS.select('"repository_id" = %s', [repository_id])
+    write_difference(index_rows.FACETS, {row[2:4]: row for row in rows}, wanted)
+
+
+def _write_below(
+    repository_id: int,
+    state: core.RegistryState,
+    changed: Mapping[str, core.Artifact],
+    ids: Mapping[str, int],
+    *,
+    is_part: bool,
+) -> tuple[int, int]:
+    """Write the rows below the artifacts that changed. Returns how many events are
+    new and how many are gone. `is_part`: `state` does not hold every event."""
+    changed_ids = [ids[name] for name in changed]
+    position_of = index_rows.positions(state.events)
+
+    before = _below(index_rows.ANNOTATIONS, changed_ids, slice(1, 3))
+    wanted: dict[Any, Row] = {}
+    for name, artifact in changed.items():
+        wanted.update(index_rows.annotation_rows(artifact, ids[name]))
+    annotation_ids = _write_with_ids(index_rows.ANNOTATIONS, before, wanted)
+
+    before = _below(index_rows.VERSIONS, changed_ids, slice(1, 4))
+    wanted = {}
+    for name, artifact in changed.items():
+        wanted.update(index_rows.version_rows(artifact, ids[name], annotation_ids))
+    version_ids = _write_with_ids(index_rows.VERSIONS, before, wanted)
+
+    before = {
+        (row[1], row[3], row[4]): row
+        for row in index_rows.HOLDERS.select_in("artifact_id", changed_ids)
+    }
+    wanted = {}
+    for name, artifact in changed.items():
+        wanted.update(index_rows.holder_rows(artifact, ids[name], version_ids))
+    write_difference(index_rows.HOLDERS, before, wanted)
+
+    before = _below(index_rows.LABELS, changed_ids, slice(1, 3))
+    wanted = {}
+    for name, artifact in changed.items():
+        wanted.update(index_rows.label_rows(artifact, ids[name]))
+    write_difference(index_rows.LABELS, before, wanted)
+
+    before = _below(index_rows.EVENTS, changed_ids, slice(15, 16))
+    if is_part:
+        _keep_positions(position_of, state, before)
+    wanted = {}
+    for name, artifact in changed.items():
+        wanted.update(
+            index_rows.event_rows(
+                artifact.events,
+                repository_id=repository_id,
+                artifact_id=ids[name],
+                position_of=position_of,
+            )
+        )
+    added, _, removed = write_difference(index_rows.EVENTS, before, wanted)
+    seconds = {
+        row[8]
+        for key, row in (*before.items(), *wanted.items())
+        if (key in before) != (key in wanted)
+    }
+    _correct_positions(repository_id, seconds, set(changed_ids), position_of)
+    return added, removed
+
+
+def _keep_positions(
+    position_of: dict[str, int], state: core.RegistryState, before: Mapping[Any, Row]
+) -> None:
+    """Of seconds without a new event, events that `state` does not hold may have a
+    part; so the positions stay as they were written."""
+    new = {
+        limits.moment_key(event.at)
+        for event in state.events
+        if (event.tag_id,) not in before
+    }
+    for row in before.values():
+        if row[8] not in new:
+            position_of[row[15]] = row[10]
+
+
+def _below(table: Table, artifact_ids: list[int], key: slice) -> dict[Any, Row]:
+    """The rows of some artifacts by some of their columns."""
+    return {row[key]: row for row in table.select_in("artifact_id", artifact_ids)}
+
+
+def _write_with_ids(
+    table: Table, existing: dict[Any, Row], wanted: dict[Any, Row]
+) -> dict[Any, int]:
+    """`write_difference` that gives the id of each wanted row by its key."""
+    ids: dict[Any, int] = {
+        key: row[0] for key, row in existing.items() if key in wanted
+    }
+    new = [key for key in wanted if key not in ids]
+    ids.update(zip(new, table.reserve(len(new)), strict=True))
+    write_difference(
+        table, existing, {key: (ids[key], *row[1:]) for key, row in wanted.items()}
+    )
+    return ids
+
+
+def _correct_positions(
+    repository_id: int,
+    seconds: Iterable[int],
+    written: Collection[int],
+    position_of: Mapping[str, int],
+) -> None:
+    """An event that came or went shifts those of the same second, which may belong to
+    artifacts that did not change themselves."""
+    table = Table(index_rows.EVENTS.model, ("position",))
+    wrong = []
+    rows = index_rows.EVENTS.select_in(
+        "at_key", sorted(seconds), f'"repository_id" = {int(repository_id)}'
+    )
+    for row in rows:
+        position = position_of.get(row[15], 0)
+        if row[2] not in written and row[10] != position:
+            wrong.append((row[0], position))
+    table.update(wrong)
+
+
+def _forget_problems_of(artifact_ids: Collection[int]) -> None:
+    """Problems outlive the artifact they concern; foreign keys must not."""
+    table = Table(index_rows.PROBLEMS.model, ("artifact",))
+    rows = table.select_in("artifact_id", list(artifact_ids))
+    table.update([(row[0], None) for row in rows])

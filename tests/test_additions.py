@@ -1,0 +1,239 @@
+"""The short way of a crawl gives the same rows as the long one, and is taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from indexer import additions, jobs
+from indexer import crawl as crawling
+from indexer.core.snapshot import ObjectType, RepositorySnapshot
+from indexer.crawl import crawl_repository
+from indexer.index_dump import index_dump
+from indexer.models import Crawl, Repository, Tag
+from indexer.providers.base import Known, Listing, Progress, no_progress
+from tests.builders import History, make_repository
+
+pytestmark = pytest.mark.django_db
+
+
+class HistoryProvider:
+    """A provider of a made-up history. `asked` is how many tags each reading named."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.asked: list[int] = []
+
+    def fetch_listing(self) -> Listing:
+        snapshot = self.history.snapshot()
+        return Listing(
+            tags={tag.ref: tag.object_id for tag in snapshot.tags},
+            branches=snapshot.branches,
+            default_branch=snapshot.default_branch,
+            head=snapshot.head,
+        )
+
+    def fetch_snapshot(
+        self, listing: Listing, known: Known, progress: Progress = no_progress
+    ) -> RepositorySnapshot:
+        whole = self.history.snapshot()
+        tags = tuple(tag for tag in whole.tags if tag.ref in listing.tags)
+        named = {tag.commit_id for tag in tags} | {whole.head}
+        commits = {key: one for key, one in whole.commits.items() if key in named}
+        blobs = {file.blob_id for one in commits.values() for file in one.files}
+        self.asked.append(len(tags))
+        return replace(
+            whole,
+            tags=tags,
+            commits=commits,
+            documents={key: whole.documents[key] for key in blobs},
+        )
+
+
+@pytest.fixture(autouse=True)
+def small_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(additions, "FEWEST_TAGS", 0)
+    monkeypatch.setattr(additions, "LARGEST_SHARE", 10.0)
+
+
+def crawl(repository: Repository, provider: HistoryProvider) -> Crawl:
+    jobs.request_crawl(repository, trigger=Crawl.Trigger.BUTTON, wake=False)
+    with patch.object(crawling, "provider_for", return_value=provider):
+        done = crawl_repository(repository.pk)
+    assert done is not None
+    assert done.status != Crawl.Status.FAILED, done.message
+    return done
+
+
+def grown_and_fresh(repository: Repository, provider: HistoryProvider) -> None:
+    """The rows that grew equal those made from nothing."""
+    grown = index_dump(repository)
+    Repository.objects.all().delete()
+    fresh = make_repository(repository.name, reading=repository.reading)
+    crawl(fresh, provider)
+    assert grown == index_dump(fresh)
+
+
+@pytest.fixture
+def history() -> History:
+    history = History().annotate(
+        churn={"type": "model", "labels": ["a"]}, other={"type": "dataset"}
+    )
+    for patch_number in range(5):
+        history.register("churn", f"v1.0.{patch_number}")
+        history.register("fraud", f"v1.0.{patch_number}")
+    history.commit()
+    return history
+
+
+def test_one_new_tag_reads_one_tag(history: History) -> None:
+    repository, provider = make_repository(), HistoryProvider(history)
+    crawl(repository, provider)
+    history.assign("churn", "prod", "v1.0.3")
+    done = crawl(repository, provider)
+    assert provider.asked == [10, 1]
+    assert (done.counts["new_tags"], done.counts["new_events"]) == (1, 1)
+    assert (done.counts["tags"], done.counts["events"]) == (11, 11)
+    assert done.counts["changed_artifacts"] == 1
+    grown_and_fresh(repository, provider)
+
+
+def test_a_new_artifact_and_a_new_commit_come_by_the_short_way(
+    history: History,
+) -> None:
+    repository, provider = make_repository(), HistoryProvider(history)
+    crawl(repository, provider)
+    head = history.head
+    elsewhere = history.commit({"dvc.yaml": {"artifacts": {"neu": {"type": "model"}}}})
+    history.head = head  # the commit is on another branch
+    history.register("neu", "v1.0.0", on=elsewhere).lightweight("nightly", elsewhere)
+    crawl(repository, provider)
+    assert provider.asked == [10, 2]
+    grown_and_fresh(repository, provider)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["head", "gone", "moved", "same-second", "problem", "second-ref", "reading"],
+)
+def test_what_concerns_more_is_read_whole(history: History, change: str) -> None:
+    repository, provider = make_repository(), HistoryProvider(history)
+    crawl(repository, provider)
+    count = len(history.tags)
+    history.assign("churn", "prod", "v1.0.3")
+    if change == "head":
+        history.commit()
+    elif change == "gone":
+        history.without("fraud@v1.0.1")
+    elif change == "moved":
+        history.without("fraud@v1.0.1").register("fraud", "v1.0.1", on=history.head)
+    elif change == "same-second":
+        history.assign("fraud", "prod", "v1.0.3", at=history.clock)
+        crawl(repository, provider)
+        count += 2
+        history.assign("churn", "dev", "v1.0.3", at=history.clock)
+    elif change == "problem":
+        history.tag("churn#dev", history.head, target_type=ObjectType.TREE)
+    elif change == "second-ref":
+        history.tags.append(replace(history.tags[0], ref="another"))
+    elif change == "reading":
+        repository.reading = "kanban"
+        repository.save(update_fields=["reading"])
+    crawl(repository, provider)
+    assert provider.asked[-1] == len(history.tags), provider.asked
+    grown_and_fresh(repository, provider)
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["register", "register", "assign", "assign", "unassign", "deregister",
+             "deprecate", "lightweight", "foreign", "head", "drop", "undated", "gto"]
+        ),
+        st.sampled_from(["a", "b", "sub:c"]),
+        st.sampled_from(["v1.0.0", "v1.1.0", "v2.0.0-rc1", "v2.0.0"]),
+        st.sampled_from(["dev", "prod"]),
+        st.sampled_from([0, 60, 60, 3600, -7200]),
+        st.booleans(),
+    ),
+    max_size=30,
+)  # fmt: skip
+taken: list[int] = []
+
+
+@given(actions=ACTIONS, reading=st.sampled_from(["", "semver", "several", "kanban"]))
+@example(
+    actions=[
+        ("register", "a", "v1.0.0", "dev", 60, True),
+        ("register", "b", "v1.0.0", "dev", 0, True),
+        ("assign", "a", "v1.0.0", "dev", 60, True),
+        ("assign", "b", "v1.0.0", "dev", 60, True),
+    ],
+    reading="",
+)
+@settings(
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def grow(actions: list[tuple[str, str, str, str, int, bool]], reading: str) -> None:
+    Repository.objects.all().delete()
+    Tag.objects.all().delete()
+    repository = make_repository("acme/grown", reading=reading)
+    history = History().annotate(a={"type": "model"}, z={"type": "model"})
+    provider = HistoryProvider(history)
+    crawl(repository, provider)
+    for action, artifact, version, stage, later, look in actions:
+        act(history, action, artifact, version, stage, later)
+        history.tags = list({tag.ref: tag for tag in history.tags}.values())
+        if look:
+            before = len(provider.asked)
+            crawl(repository, provider)
+            if provider.asked[before:] and provider.asked[-1] < len(history.tags):
+                taken.append(1)
+    crawl(repository, provider)
+    grown_and_fresh(repository, provider)
+
+
+def act(
+    history: History, action: str, artifact: str, version: str, stage: str, later: int
+) -> None:
+    at = history.clock + later
+    head = history.head
+    known = (artifact, version) in history.commit_of
+    options: dict[str, Any] = {"at": at}
+    if action == "register":
+        history.register(artifact, version, **options)
+        history.head = head  # tags of commits that lie elsewhere
+    elif action == "undated":
+        history.register(artifact, version, dated=False, **options)
+        history.head = head
+    elif action == "deprecate":
+        history.deprecate(artifact, **options)
+    elif action == "lightweight":
+        history.lightweight(f"{artifact.replace(':', '=')}@{version}-light")
+    elif action == "foreign":
+        history.tag(f"{artifact.replace(':', '')}@created", **options)
+    elif action == "gto":
+        history.commit({".gto": {"stages": ["dev"]}, "dvc.yaml": ["odd"]})
+        history.head = head
+        history.register(artifact, "v3.0.0", on=list(history.commits)[-1], **options)
+    elif action == "head":
+        history.commit()
+    elif action == "drop" and history.tags:
+        history.tags.pop(len(history.tags) // 2)
+    elif known and action in {"assign", "unassign"}:
+        getattr(history, action)(artifact, stage, version, **options)
+    elif known and action == "deregister":
+        history.deregister(artifact, version, **options)
+
+
+def test_I0_an_index_grown_by_short_ways_equals_one_made_from_scratch() -> None:
+    taken.clear()
+    grow()
+    assert len(taken) > 10, "the histories must be such that there is a short way"

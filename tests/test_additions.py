@@ -236,4 +236,4 @@ def act(
 def test_I0_an_index_grown_by_short_ways_equals_one_made_from_scratch() -> None:
     taken.clear()
     grow()
-    assert len(taken) > 10, "the histories must be such that there is a short way"
+    assert len(taken) >= 3, "the histories must be such that there is a short way"

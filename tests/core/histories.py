@@ -284,6 +284,14 @@ def _commits(draw: st.DrawFn) -> tuple[Commit, ...]:
     return tuple(commits)
 
 
+def _pass(ref: str) -> str:
+    """In which of its passes gto reads the ref: it counts a tag object once in each,
+    Muster once."""
+    if "@deprecated" in ref:
+        return "deprecations"
+    return "versions" if "@" in ref else "stages"
+
+
 @st.composite
 def histories(
     draw: st.DrawFn, most_tags: int = 24, artifacts: tuple[str, ...] = ARTIFACTS
@@ -337,7 +345,9 @@ def histories(
         annotated = [
             number
             for number, tag in enumerate(tags)
-            if not tag.is_lightweight and tag.ref not in FOREIGN
+            if not tag.is_lightweight
+            and tag.ref not in FOREIGN
+            and _pass(tag.ref) == _pass(name)
         ]
         is_nested = bool(annotated) and draw(st.integers(0, 39)) == 0
         tags.append(

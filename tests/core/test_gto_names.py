@@ -9,6 +9,7 @@ import pytest
 from indexer.core.state import RegistryState, build_state
 from tests.core.comparing import compare_repository
 from tests.core.histories import START, Commit, History, Tag, write_repository
+from tests.core.oracle import ask_gto
 from tests.core.reading import read_repository
 
 TWO = (Commit(files={"a": "1"}), Commit(files={"a": "2"}))
@@ -86,3 +87,18 @@ def test_T6_a_lightweight_tag_is_a_problem_and_no_event(tmp_path: Path) -> None:
     (problem,) = state.problems
     assert (problem.code, problem.artifact) == ("lightweight-tag", "m")
     assert "git tag -a" in problem.text
+
+
+def test_one_tag_object_by_refs_of_two_actions_is_one_event_though_two_to_gto(
+    tmp_path: Path,
+) -> None:
+    tags = (
+        Tag("m#dev", seconds=START),
+        Tag("m@v1.0.0", seconds=START + 1),
+        Tag("m@v2.0.0", target=0, target_type="tag", is_lightweight=True),
+    )
+    path = write_repository(tmp_path / "repository", History(TWO, tags))
+    with ask_gto(path) as gto:
+        assert gto.history().count('"event": "assignment"') == 2
+    (event,) = (e for e in build_state(read_repository(path)).events if e.stage)
+    assert event.refs == ("m#dev", "m@v2.0.0")

@@ -85,7 +85,11 @@ def duration(start: datetime, end: datetime | None) -> str:
 @register.simple_tag
 def crawl_counts(counts: dict[str, int]) -> str:
     """What a crawl counted, in words: `12 tags, 3 new events`."""
-    parts = [
-        f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count
-    ]
+    parts = []
+    for name, count in counts.items():
+        words = name.replace("_", " ")
+        if count:
+            parts.append(
+                f"{count:,} {words.removesuffix('s') if count == 1 else words}"
+            )
     return format_html('<span class="sub">{}</span>', ", ".join(parts)) if parts else ""

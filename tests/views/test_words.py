@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from indexer.core.snapshot import FIRST_SECOND, LAST_SECOND, Instant
 from indexer.templatetags import indexer_tags
-from indexer.templatetags.crawl_tags import duration
+from indexer.templatetags.crawl_tags import crawl_counts, duration
 from indexer.times import exact, relative
 from tests.views.dom import text_of
 
@@ -106,3 +106,9 @@ def test_a_duration_in_words(seconds: float, words: str) -> None:
 )
 def test_what_gto_says_by_itself_is_not_repeated(message: str, shown: str) -> None:
     assert indexer_tags.own_words(message) == shown
+
+
+def test_counts_of_a_crawl_in_words() -> None:
+    html = crawl_counts({"tags": 1200, "new_tags": 1, "gone_tags": 0})
+    assert text_of(html) == "1,200 tags, 1 new tag"
+    assert crawl_counts({}) == ""

@@ -25,7 +25,7 @@ from tests.core.reading import read_repository
 
 pytest.importorskip("gto", reason="gto, the oracle, is not installed")
 
-COUNT = int(os.environ.get("MUSTER_FUZZ", "300"))
+COUNT = int(os.environ.get("MUSTER_FUZZ") or "300")
 
 
 @pytest.mark.fuzz

@@ -9,7 +9,14 @@ from indexer.addresses import (
     RepositoryConverter,
     VersionConverter,
 )
-from indexer.views import artifacts, dashboard, health, history, repositories
+from indexer.views import (
+    artifacts,
+    dashboard,
+    favicon,
+    health,
+    history,
+    repositories,
+)
 
 register_converter(RepositoryConverter, "repository")
 register_converter(ArtifactConverter, "artifact")
@@ -62,5 +69,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="repository_remove",
     ),
     path("api/v1/", include("indexer.api.urls")),
+    path("favicon.ico", favicon.favicon, name="favicon"),
     path("healthz", health.healthz, name="healthz"),
 ]

@@ -242,7 +242,7 @@ def pause(failures: int) -> timedelta:
     """How long to wait after so many failures in a row: doubled each time, with a
     little chance so that many do not come back at once."""
     longest: timedelta = max(LONGEST_PAUSE, settings.MUSTER_CRAWL_INTERVAL)
-    grown = min(FIRST_PAUSE * 2 ** min(failures - 1, 20), longest)
+    grown: timedelta = min(FIRST_PAUSE * 2 ** min(failures - 1, 20), longest)
     return grown * random.uniform(1.0, 1.2)  # noqa: S311
 
 

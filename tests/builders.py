@@ -86,7 +86,7 @@ class History:
         self.head = key
         return key
 
-    def annotate(self, **artifacts: dict[str, Json]) -> History:
+    def annotate(self, **artifacts: dict[str, Any]) -> History:
         """A commit whose dvc.yaml declares these artifacts."""
         self.commit({"dvc.yaml": {"artifacts": dict(artifacts)}})
         return self

@@ -267,10 +267,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_P7_P8_hostile_text_is_stored_alike_wherever_it_comes_from(text: str) -> None:
-    from indexer.core.snapshot import Person
+    from indexer.core.snapshot import Json, Person
 
     history = History()
-    meta = {text: text, "list": [text]}
+    meta: dict[str, Json] = {text: text, "list": [text]}
     history.commit(
         {
             "dvc.yaml": {

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -79,12 +80,12 @@ def begun_or_ended(repository: Repository, process: subprocess.Popen[bytes]) -> 
 
 
 def running_crawl(repository: Repository) -> bool:
-    return repository.crawls.filter(
-        status=Crawl.Status.RUNNING, lease_id=lease_of(repository)
-    ).exists()
+    lease = lease_of(repository)
+    running = repository.crawls.filter(status=Crawl.Status.RUNNING)
+    return lease is not None and running.filter(lease_id=lease).exists()
 
 
-def lease_of(repository: Repository) -> object:
+def lease_of(repository: Repository) -> UUID | None:
     return Repository.objects.values_list("lease_id", flat=True).get(pk=repository.pk)
 
 

@@ -91,7 +91,7 @@ def test_F_D2_web_workers_and_scheduler_write_at_once_without_a_lock_error(
 ) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("locks of SQLite")
-    get_user_model()._default_manager.create_superuser("ann", "", "pass")  # type: ignore[attr-defined]
+    get_user_model()._default_manager.create_superuser("ann", "", "pass")
     remote = simple_repository(tmp_path / "r.git")
     edit = Editor(remote, 7)
     edit(100)

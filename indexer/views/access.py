@@ -8,9 +8,10 @@ from typing import Concatenate, ParamSpec, cast
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django_htmx.http import HttpResponseClientRedirect
+from django.utils.encoding import escape_uri_path
+from django_htmx.http import HttpResponseClientRedirect, push_url
 from django_htmx.middleware import HtmxDetails
 
 from indexer.permissions import User, can_manage, can_read
@@ -76,3 +77,15 @@ def wants_fragment(request: HtmxHttpRequest) -> bool:
     return bool(request.htmx) and not (
         request.htmx.boosted or request.htmx.history_restore_request
     )
+
+
+def shown_at(
+    request: HtmxHttpRequest, response: HttpResponse, query: str
+) -> HttpResponse:
+    """Let the browser show the address of this page with `query`. One that it shows
+    already is not pushed again: a list that renews itself would fill the history."""
+    path = escape_uri_path(request.path)
+    address = f"{path}?{query}" if query else path
+    if request.htmx.current_url_abs_path == address:
+        return response
+    return push_url(response, address)

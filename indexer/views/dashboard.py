@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
-from django_htmx.http import HttpResponseClientRefresh, push_url, trigger_client_event
+from django_htmx.http import HttpResponseClientRefresh, trigger_client_event
 
 from indexer.catalog import (
     COLUMNS,
@@ -22,7 +22,12 @@ from indexer.catalog import (
 )
 from indexer.freshness import index_freshness
 from indexer.permissions import can_manage
-from indexer.views.access import HtmxHttpRequest, reader_required, wants_fragment
+from indexer.views.access import (
+    HtmxHttpRequest,
+    reader_required,
+    shown_at,
+    wants_fragment,
+)
 from indexer.views.exports import exported_catalog
 from indexer.views.pages import page_links
 
@@ -94,7 +99,7 @@ def dashboard(request: HtmxHttpRequest) -> HttpResponseBase:
     }
     if wants_fragment(request):
         response = render(request, "indexer/dashboard.html#results", context)
-        return push_url(response, f"{request.path}?{query}" if query else request.path)
+        return shown_at(request, response, query)
     context |= {
         "freshness": index_freshness(request.user),
         "can_manage": can_manage(request.user),

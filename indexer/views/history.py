@@ -7,13 +7,17 @@ from typing import Any
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
-from django_htmx.http import push_url
 
 from indexer.gone_tags import gone_tags
 from indexer.history import SIZES, HistoryFilters, history_page
 from indexer.models import Artifact, Event
 from indexer.permissions import visible_repositories
-from indexer.views.access import HtmxHttpRequest, reader_required, wants_fragment
+from indexer.views.access import (
+    HtmxHttpRequest,
+    reader_required,
+    shown_at,
+    wants_fragment,
+)
 from indexer.views.artifacts import get_artifact
 from indexer.views.dashboard import Chip
 from indexer.views.exports import exported_history
@@ -60,7 +64,7 @@ def _history(request: HtmxHttpRequest, artifact: Artifact | None) -> HttpRespons
     template = "indexer/history.html"
     if wants_fragment(request):
         response = render(request, f"{template}#events", context)
-        return push_url(response, f"{request.path}?{query}" if query else request.path)
+        return shown_at(request, response, query)
     if artifact is not None:
         context["gone"] = gone_tags(artifact.repository, artifact)
     else:

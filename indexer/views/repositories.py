@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Prefetch, Q, QuerySet
@@ -20,11 +22,12 @@ from indexer.jobs import request_crawl
 from indexer.models import Crawl, Repository
 from indexer.permissions import User, can_manage, visible_repositories
 from indexer.repositories import remove_repository
-from indexer.templatetags.crawl_tags import crawl_mark
+from indexer.templatetags.crawl_tags import crawl_mark, is_waiting, running_crawl
 from indexer.views.access import (
     HtmxHttpRequest,
     manager_required,
     reader_required,
+    shown_at,
     wants_fragment,
 )
 
@@ -69,15 +72,21 @@ def repositories(request: HtmxHttpRequest) -> HttpResponseBase:
             )
         )
     page = Paginator(rows, REPOSITORIES_A_PAGE).get_page(request.GET.get("page"))
+    pairs = {"q": q, "state": state, "page": page.number if page.number > 1 else ""}
+    query = urlencode({name: value for name, value in pairs.items() if value})
     context = {
         "section": "repositories",
         "page": page,
         "q": q,
         "state": state,
+        "list_query": query,
+        "is_active": any(running_crawl(row) or is_waiting(row) for row in page),
         "can_manage": can_manage(request.user),
     }
-    part = "#list" if wants_fragment(request) else ""
-    return render(request, f"indexer/repository_list.html{part}", context)
+    if wants_fragment(request):
+        response = render(request, "indexer/repository_list.html#list", context)
+        return shown_at(request, response, query)
+    return render(request, "indexer/repository_list.html", context)
 
 
 @reader_required

@@ -108,6 +108,8 @@ def test_htmx_gets_the_list_and_the_address_to_show(
     assert html.strip().startswith('<div id="results"')
     assert response["HX-Push-Url"] == "/?stage=dev"
     assert 'hx-swap-oob="innerHTML">2 models' in html
+    again = HTMX | {"HX-Current-URL": "http://testserver/?stage=dev"}
+    assert "HX-Push-Url" not in bob.get("/?stage=dev", headers=again)
 
 
 def test_the_back_button_gets_a_whole_page(bob: Client, acme: Repository) -> None:

@@ -8,6 +8,7 @@ import json
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from indexer.models import Event, Repository
 from tests.builders import History, ingest_history
@@ -118,3 +119,12 @@ def test_F_G1_a_moved_or_deleted_tag_is_never_silently_gone(
         assert f"m@v1.0.0 moved from {old[:7]} to {new[:7]}" in gone
     text = text_of(bob.get("/models/acme/m/-/m").content.decode())
     assert "2 tags were deleted or moved" in text
+
+
+def test_the_address_of_an_odd_name_fits_in_a_header(
+    bob: Client, acme: Repository
+) -> None:
+    acme.artifacts.filter(name="churn").update(name="chürn 100%\n")
+    address = reverse("history", args=("acme/churn", "chürn 100%\n"))
+    response = bob.get(f"{address}?event=assignment", headers={"HX-Request": "true"})
+    assert response["HX-Push-Url"] == f"{address}?event=assignment"

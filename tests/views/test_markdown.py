@@ -55,6 +55,10 @@ def test_X2_no_image_and_no_relative_link_is_kept() -> None:
     assert 'href="//' not in html
 
 
+def test_X2_html_is_shown_as_it_was_written() -> None:
+    assert "&lt;b&gt;bold&lt;/b&gt;" in render("<b>bold</b>")
+
+
 def test_it_renders_what_people_write() -> None:
     html = render("# Churn\n\n**bold** `code` [docs](https://example.com)\n\n- one")
     assert "<h3>Churn</h3>" in html

@@ -110,6 +110,16 @@ def test_crawl_now_shows_progress_that_ends_by_itself(
     assert "crawl-ended" in after["HX-Trigger"]
 
 
+def test_the_list_asks_once_for_all_its_rows(alice: Client, acme: Repository) -> None:
+    assert "every 2s" not in alice.get("/repositories?q=acme").content.decode()
+    running(acme)
+    html = alice.get("/repositories?q=acme", headers=HTMX).content.decode()
+    polls = [attrs for _, attrs in read(html).elements if "every " in str(attrs)]
+    assert [attrs["id"] for attrs in polls] == ["list"]
+    assert polls[0]["hx-get"] == "?q=acme"
+    assert "Reading tags 40 of 120" in text_of(html)
+
+
 def test_without_scripts_a_running_crawl_renews_the_page(
     alice: Client, acme: Repository
 ) -> None:

@@ -57,7 +57,7 @@ def env(data: Path) -> dict[str, str]:
         MUSTER_ALLOW_LOCAL="True",
         MUSTER_ALLOW_PRIVATE="True",
         MUSTER_PUBLIC_READ="True",
-        MUSTER_LEASE="1",
+        MUSTER_LEASE="3",
         MUSTER_WAKE_INTERVAL="1",
         DATABASE_URL=database_url(),
     )

@@ -67,7 +67,7 @@ def test_F_W1_killed_at_random_points_the_index_is_whole_and_recovers(
             repository.refresh_from_db()
             assert seen == from_scratch(repository)
     assert hits >= 3, "the kills came too late to mean anything"
-    wait_until(lambda: freed(repository), 5, "the lease to run out")
+    wait_until(lambda: freed(repository), 10, "the lease to run out")
     crawl_now(repository)
     repository.refresh_from_db()
     assert repository.state == Repository.State.OK
@@ -205,7 +205,7 @@ def test_F_W4_a_worker_that_slept_through_its_lease_writes_nothing(
             first = Crawl.objects.get(status=Crawl.Status.RUNNING)
             remote.version("churn#after", remote.refs[b"refs/heads/main"])
             remote.finish()
-            wait_until(lambda: freed(repository), 5, "the lease to run out")
+            wait_until(lambda: freed(repository), 10, "the lease to run out")
             second = crawl_now(repository)
             assert second is not None
             assert second.status == Crawl.Status.CHANGED

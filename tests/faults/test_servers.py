@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -161,14 +162,12 @@ def test_F_B1_a_queue_that_dies_forgets_or_hangs_costs_no_crawl_and_blocks_no_pa
 
 
 @contextmanager
-def postgres_cluster(folder: Path) -> Iterator[tuple[str, Callable[..., None]]]:
+def postgres_cluster() -> Iterator[tuple[str, Callable[..., None]]]:
     """A PostgreSQL of this test alone: its address, and its `pg_ctl`."""
     user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
-    folder.mkdir(mode=0o777)
+    # Not below pytest's folders, which are the user's alone; root cannot run initdb.
+    folder = Path(mkdtemp(prefix="muster-postgres-"))
     folder.chmod(0o777)
-    for parent in folder.parents:  # pytest's folders are the user's alone
-        if parent.stat().st_uid == os.geteuid() and str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
     data, port = folder / "data", free_port()
 
     def run(program: str, *arguments: str) -> None:
@@ -197,6 +196,7 @@ def postgres_cluster(folder: Path) -> Iterator[tuple[str, Callable[..., None]]]:
         yield f"postgres://postgres@127.0.0.1:{port}/postgres", control
     finally:
         run("pg_ctl", "stop", "-m", "immediate")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.needs_postgres
@@ -208,7 +208,7 @@ def test_F_D1_postgresql_restarted_at_once_in_the_middle_costs_nothing(
     remote = simple_repository(tmp_path / "r.git")
     edit = Editor(remote, 3)
     edit(150)
-    with postgres_cluster(tmp_path / "cluster") as (url, control):
+    with postgres_cluster() as (url, control):
         port = free_port()
         env = environment(
             tmp_path / "data",

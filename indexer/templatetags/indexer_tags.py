@@ -304,6 +304,19 @@ def freshness(context: template.Context) -> dict[str, Freshness]:
     return {"freshness": known or index_freshness(user)}
 
 
+@register.simple_tag
+def dvc_yaml_example() -> str:
+    """What a repository's dvc.yaml says of a model; more than a line, which the
+    template language cannot write as an argument."""
+    return (
+        "artifacts:\n"
+        "  churn:\n"
+        "    path: models/churn.pkl\n"
+        "    type: model\n"
+        "    desc: Predicts who leaves next month"
+    )
+
+
 @register.inclusion_tag("indexer/_command.html")
 def command(does: str, text: str) -> dict[str, str]:
     """A command, and a button that copies it."""

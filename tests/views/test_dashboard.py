@@ -165,7 +165,7 @@ def test_nothing_found_says_what_to_push(bob: Client, db: None) -> None:
     text = text_of(bob.get("/").content.decode())
     assert "No model yet" in text
     assert "git tag -a churn@v0.1.0" in text
-    assert "dvc.yaml" in text
+    assert "artifacts: churn: path: models/churn.pkl type: model" in text
     text = text_of(bob.get("/?q=zzz").content.decode())
     assert "No model matches" in text
 

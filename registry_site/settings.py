@@ -235,8 +235,10 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # kilobytes, looked at between tasks
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = False  # the lease brings the work back, once
+# Acknowledged when it arrives. The job list is in the database, so a late one would
+# save nothing, and a worker that has to acknowledge over a connection that broke
+# meanwhile ends for good (Celery 5.7 with a Redis that restarts during a task).
+CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

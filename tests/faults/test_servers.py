@@ -22,7 +22,7 @@ from indexer import jobs
 from indexer.index_dump import index_dump
 from indexer.models import Crawl, Repository
 from tests.faults.conftest import Editor, ask, crawl_now, from_scratch
-from tests.faults.test_killed import BEAT, WORKER, owed
+from tests.faults.test_killed import BEAT, WORKER, owed, running_crawl
 from tests.faults.test_together import listens
 from tests.process_tree import ROOT, environment, manage, running, wait_until
 from tests.providers.git_server import serve_git
@@ -147,9 +147,9 @@ def test_F_B1_a_queue_that_dies_forgets_or_hangs_costs_no_crawl_and_blocks_no_pa
         crawled_again()
 
         # Dies in the middle of a crawl, and is away for a while.
-        edit()
+        edit(300)
         ask(repository)
-        time.sleep(0.3)
+        wait_until(lambda: running_crawl(repository), 20, worker.said[-2000:])
         own_redis.kill()
         assert ask_as_a_page_does(env) < 1, "a queue that is down blocked a page"
         time.sleep(2)

@@ -27,6 +27,7 @@ from indexer.index_write import totals, write_state
 from indexer.ingest import IngestCounts, counts_of, fence
 from indexer.models import Artifact, Event, Problem, Repository, Tag
 from indexer.providers.base import Listing, Progress, Provider
+from indexer.providers.git.documents import TOO_MUCH
 from indexer.snapshot_rows import (
     Selection,
     StoredSnapshot,
@@ -174,6 +175,8 @@ def _stands_alone(
     stored: StoredSnapshot,
 ) -> bool:
     """Whether the state of these artifacts is what all tags together would give."""
+    if Problem.objects.filter(repository=repository, text=TOO_MUCH).exists():
+        return False  # which files are left out depends on all of them
     if not {event.artifact for event in state.events} <= names <= set(state.artifacts):
         return False
     told = {

@@ -104,3 +104,40 @@ def test_paths_that_are_too_long_are_named(tmp_path: Path) -> None:
     assert files == ()
     assert problems[0].code == "path-too-long"
     assert len(problems[0].path) <= trees.MAX_PATH
+
+
+@pytest.mark.parametrize(
+    ("limit", "most"), [("MAX_PATHS", 30), ("MAX_FILES_IN_ALL", 30)]
+)
+def test_D1_all_commits_together_have_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    """Each is far from the limits of one commit; a thousand of them are not."""
+    monkeypatch.setattr(trees, limit, most)
+    repository = RawRepository(tmp_path / "repo")
+    roots = [
+        repository.files(
+            {f"{n}-{k}/dvc.yaml": b"a: 1\n" for k in range(5)} | {"dvc.yaml": b"b: 1\n"}
+        )
+        for n in range(20)
+    ]
+    walk = walk_of(repository, tmp_path)
+    walk.load(roots)
+    read = [walk.files(root, "c") for root in roots]
+    assert all(len(files) == 6 and not problems for files, problems in read[:2])
+    files, problems = read[-1]
+    assert [problem.code for problem in problems] == ["too-many-files"]
+    assert [file.path for file in files] == ["dvc.yaml"]
+    assert sum(len(files) for files, _ in read) < 3 * most
+
+
+def test_commits_share_what_they_have_in_common(tmp_path: Path) -> None:
+    repository = RawRepository(tmp_path / "repo")
+    roots = [
+        repository.files({"a/dvc.yaml": b"a: 1\n", "x": b"%d" % n}) for n in range(2)
+    ]
+    walk = walk_of(repository, tmp_path)
+    walk.load(roots)
+    first, second = (walk.files(root, "c")[0] for root in roots)
+    assert first == second
+    assert first[0] is second[0]

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from git.cmd import Git
 
 MAX_FILE_BYTES = 4 * 1024**3  # no file git writes may grow beyond it
-MAX_LISTING_BYTES = 256 * 1024**2  # about two million refs
+MAX_LISTING_BYTES = 96 * 1024**2  # about a million refs
 STDERR_BYTES = 16 * 1024  # of the beginning, and of the end
 ASKPASS = Path(__file__).with_name("askpass.sh")
 

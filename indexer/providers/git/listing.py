@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 from indexer.core.snapshot import ref_text
@@ -20,11 +21,10 @@ def parse_listing(data: bytes) -> Listing:
     peeled: dict[str, str] = {}
     branches: dict[str, str] = {}
     default_branch = head = ""
-    lines = data.split(b"\n")
-    if lines.pop() != b"":
+    if data and not data.endswith(b"\n"):
         raise BadPayload("The remote's list of refs ends in the middle of a line.")
-    for line in lines:
-        left, _, ref = line.partition(b"\t")
+    for line in io.BytesIO(data):  # one at a time: there may be a million
+        left, _, ref = line.rstrip(b"\n").partition(b"\t")
         if left.startswith(b"ref: "):
             if ref == b"HEAD" and left.startswith(b"ref: " + HEADS):
                 default_branch = ref_text(left[5 + len(HEADS) :])

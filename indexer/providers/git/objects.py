@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -62,7 +62,7 @@ def read_headers(mirror: Path, object_ids: Collection[str]) -> dict[str, Header]
 
 def read_bodies(
     mirror: Path, object_ids: Sequence[str], *, limit: int
-) -> Iterator[Body]:
+) -> Generator[Body, None, None]:
     """The objects of these ids, in order, each cut at `limit` bytes. An object that is
     missing or damaged is left out."""
     todo = list(object_ids)

@@ -36,7 +36,7 @@ from indexer.providers.git.reading import Missing, Reading, problems_of_head
 
 LISTING_SECONDS = 60.0
 FETCH_SECONDS = 360.0  # all fetches of one snapshot together
-MAX_TAGS = 1_000_000
+MAX_TAGS = 300_000  # what half a gigabyte of memory holds
 PIN_VERSION = (2, 37)  # the first git that knows http.curloptResolve
 
 

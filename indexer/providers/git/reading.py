@@ -7,6 +7,7 @@ machine, or the remote itself, cannot read, and says so."""
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -28,6 +29,12 @@ from indexer.providers.base import Known, Listing, Progress
 from indexer.providers.errors import Unavailable
 from indexer.providers.git import command
 from indexer.providers.git.command import GitFailed
+from indexer.providers.git.documents import (
+    Budget,
+    places_in_order,
+    refuse,
+    was_refused,
+)
 from indexer.providers.git.failures import (
     explain,
     is_worth_a_second_try,
@@ -298,12 +305,49 @@ class Reading:
     # Registry files -----------------------------------------------------------------
 
     def _read_documents(self, commits: Iterable[GitCommit]) -> dict[str, Document]:
-        known = self._known.documents
-        paths = {file.blob_id: file.path for commit in commits for file in commit.files}
-        documents = {key: known[key] for key in paths if key in known}
-        new = [blob_id for blob_id in paths if blob_id not in known]
-        if not new:
-            return documents
+        places = places_in_order(commits, self._listing.head)
+        known = {
+            key: document
+            for key, document in self._known.documents.items()
+            if key in places and not was_refused(document)
+        }
+        new = [blob_id for blob_id in places if blob_id not in known]
+        refused = self._refused_documents(new) if new else {}
+        readable = [blob_id for blob_id in new if blob_id not in refused]
+        documents: dict[str, Document] = {}
+        budget = Budget()
+        done = 0
+        with contextlib.closing(
+            read_bodies(self._mirror, readable, limit=MAX_BYTES)
+        ) as bodies:
+            body = next(bodies, None)
+            for blob_id, place in places.items():
+                document = known.get(blob_id) or refused.get(blob_id)
+                if document is None:
+                    if done % 100 == 0:
+                        self._progress("Reading files", done, len(new))
+                    done += 1
+                    if budget.is_spent():
+                        document = refuse(blob_id)
+                    elif body is not None and body.object_id == blob_id:
+                        document = parse_document(blob_id, body.data)
+                        body = next(bodies, None)
+                    elif self._must_have([blob_id]):
+                        raise Missing
+                    else:
+                        document = refuse_document(
+                            blob_id,
+                            "The file is damaged in the repository. Run git fsck "
+                            "there.",
+                        )
+                documents[blob_id] = budget.admit(document, place)
+        if new:
+            self._progress("Reading files", len(new), len(new))
+        return documents
+
+    def _refused_documents(self, new: list[str]) -> dict[str, Document]:
+        """Fetch these blobs; those that are not there to read, or too large, with the
+        reason."""
         self._progress("Reading files", 0, len(new))
         headers = read_headers(self._mirror, new)
         absent = [blob_id for blob_id in new if blob_id not in headers]
@@ -313,36 +357,20 @@ class Reading:
             absent = [blob_id for blob_id in absent if blob_id not in headers]
         if self._must_have(absent):
             raise Missing
-        readable = []
+        refused: dict[str, Document] = {}
         for blob_id in new:
             header = headers.get(blob_id)
             if header is None or header.type is not ObjectType.BLOB:
-                documents[blob_id] = refuse_document(
+                refused[blob_id] = refuse_document(
                     blob_id, "The file is missing or damaged in the repository."
                 )
             elif header.size > MAX_BYTES:
-                documents[blob_id] = refuse_document(
+                refused[blob_id] = refuse_document(
                     blob_id,
                     f"The file has {header.size} bytes, too large to read; the limit "
                     f"is {MAX_BYTES}.",
                 )
-            else:
-                readable.append(blob_id)
-        for done, body in enumerate(
-            read_bodies(self._mirror, readable, limit=MAX_BYTES)
-        ):
-            if done % 100 == 0:
-                self._progress("Reading files", done, len(new))
-            documents[body.object_id] = parse_document(body.object_id, body.data)
-        unread = [blob_id for blob_id in readable if blob_id not in documents]
-        if self._must_have(unread):
-            raise Missing
-        for blob_id in unread:
-            documents[blob_id] = refuse_document(
-                blob_id, "The file is damaged in the repository. Run git fsck there."
-            )
-        self._progress("Reading files", len(new), len(new))
-        return documents
+        return refused
 
 
 def is_commit(header: Header) -> bool:

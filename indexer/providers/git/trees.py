@@ -20,6 +20,10 @@ MAX_DEPTH = 64
 MAX_SECONDS = 60.0
 MAX_TREE_BYTES = 32 * 1024 * 1024  # of one folder
 MAX_FILES = 10_000  # registry files of one commit
+# Of all commits together: paths of registry files, those of folders in folders
+# counting in each; and how many of them, with what is there, differ.
+MAX_PATHS = 1_500_000
+MAX_FILES_IN_ALL = 400_000
 MAX_PATH = 1_000  # characters
 
 ANYWHERE = frozenset({b"dvc.yaml"})
@@ -85,6 +89,8 @@ class TreeWalk:
         self._flaws: dict[str, str] = {}
         self._found: dict[str, Found] = {}
         self._end = time.monotonic() + MAX_SECONDS
+        self._paths = 0
+        self._refs: dict[FileRef, FileRef] = {}
         self.missing: set[str] = set()
 
     def load(self, roots: Collection[str]) -> None:
@@ -109,7 +115,9 @@ class TreeWalk:
         flaw = found.flaw
         if not flaw and found.entries > MAX_ENTRIES:
             flaw = "tree-too-large"
-        if not flaw and len(found.files) > MAX_FILES:
+        if not flaw and (
+            len(found.files) > MAX_FILES or len(self._refs) > MAX_FILES_IN_ALL
+        ):
             flaw = "too-many-files"
         listed = found.files
         problems: list[Problem] = []
@@ -140,7 +148,9 @@ class TreeWalk:
                     Problem("path-too-long", sentence, path=shown, commit_id=commit_id)
                 )
             else:
-                files.append(FileRef(path, blob_id))
+                # Commits have most files in common: kept once.
+                file = FileRef(path, blob_id)
+                files.append(self._refs.setdefault(file, file))
         files.sort(key=lambda file: file.path)
         problems.sort(key=lambda problem: problem.path)
         return tuple(files), tuple(problems)
@@ -210,7 +220,8 @@ class TreeWalk:
                     for path, mode, blob_id in below.files
                     if path.rpartition(b"/")[2] in ANYWHERE
                 )
-        if len(files) > MAX_FILES:
+        self._paths += len(files)
+        if len(files) > MAX_FILES or self._paths > MAX_PATHS:
             flaw, files = "too-many-files", []
         elif depth > MAX_DEPTH:  # by a way round that shares folders
             flaw, files = flaw or "tree-too-deep", []
@@ -236,7 +247,8 @@ FLAWS = {
         "levels deep. Registry files below that were not read."
     ),
     "too-many-files": (
-        f"The tree of this commit is too large: more than {MAX_FILES} dvc.yaml files. "
-        "Only registry files at its root were read."
+        f"The tree of this commit is too large: more than {MAX_FILES} dvc.yaml files, "
+        f"or more than {MAX_FILES_IN_ALL} at all commits together. Only registry files "
+        "at its root were read."
     ),
 }

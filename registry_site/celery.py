@@ -9,12 +9,15 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_process_init, worker_ready
 
+from registry_site import file_queue
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_site.settings")
 app = Celery("muster")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 if app.conf.broker_url.startswith("filesystem:"):
+    file_queue.install()
     # kombu lists the folders of a queue in files and does not make them.
     for name in ("data_folder_in", "data_folder_out", "control_folder"):
         folder = Path(app.conf.broker_transport_options[name])

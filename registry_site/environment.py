@@ -6,6 +6,7 @@ tenth of its start, and a crawl of a small repository takes no longer than that.
 
 from __future__ import annotations
 
+import math
 import os
 
 from django.core.exceptions import ImproperlyConfigured
@@ -15,11 +16,21 @@ FALSE = frozenset({"0", "false", "no", "off", "n", "f", ""})
 
 
 class Environment:
-    """Reads variables as text, numbers, switches or lists; `default` if not set."""
+    """Reads variables as text, numbers, switches or lists; `default` if not set. Text
+    and numbers that are set to nothing count as not set."""
 
     def text(self, name: str, default: str = "") -> str:
         """The value as it is."""
-        return os.environ.get(name, default)
+        return os.environ.get(name) or default
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        """One of a few words."""
+        value = self.text(name, default)
+        if value not in choices:
+            raise ImproperlyConfigured(
+                f"{name} is {value!r}; it is one of {', '.join(choices)}."
+            )
+        return value
 
     def flag(self, name: str, default: bool) -> bool:
         """True or False, in any of the usual words."""
@@ -32,25 +43,31 @@ class Environment:
             return False
         raise ImproperlyConfigured(f"{name} is {value!r}; it is True or False.")
 
-    def whole(self, name: str, default: int) -> int:
-        """A whole number."""
-        value = os.environ.get(name)
+    def whole(self, name: str, default: int, least: int = 1) -> int:
+        """A whole number, `least` or greater."""
+        value = self.text(name).strip()
         try:
-            return default if value is None else int(value)
+            number = int(value) if value else default
         except ValueError as error:
             raise ImproperlyConfigured(
                 f"{name} is {value!r}; it is a whole number."
             ) from error
+        if number < least:
+            raise ImproperlyConfigured(f"{name} is {number}; it is at least {least}.")
+        return number
 
-    def number(self, name: str, default: float) -> float:
-        """A number."""
-        value = os.environ.get(name)
+    def number(self, name: str, default: float, least: float) -> float:
+        """A number, `least` or greater."""
+        value = self.text(name).strip()
         try:
-            return default if value is None else float(value)
+            number = float(value) if value else default
         except ValueError as error:
             raise ImproperlyConfigured(
                 f"{name} is {value!r}; it is a number."
             ) from error
+        if not math.isfinite(number) or number < least:
+            raise ImproperlyConfigured(f"{name} is {value}; it is at least {least:g}.")
+        return number
 
     def texts(self, name: str, default: list[str]) -> list[str]:
         """Texts separated by commas."""

@@ -33,10 +33,12 @@ PART = ".part"  # a file that is being written
 class Channel(filesystem.Channel):
     """Messages and bindings as files that are always whole."""
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+    def _put(  # type: ignore[override]  # kombu's own two signatures differ
+        self, queue: str, payload: Any, **kwargs: Any
+    ) -> None:
         name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
         try:
-            write_whole(Path(self.data_folder_out) / name, dumps(message))
+            write_whole(Path(self.data_folder_out) / name, dumps(payload))
         except OSError as error:
             raise ChannelError(f"Cannot add a message to the queue: {error}") from error
 

@@ -16,6 +16,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -60,14 +61,16 @@ DEBUG = env.flag("DEBUG", False)
 EMBEDDED = DEBUG or "DEBUG" not in os.environ
 HOST = env.text("HOST", "127.0.0.1")
 PORT = env.whole("PORT", 8000)
-if not 0 < PORT < 65536:
+if PORT > 65535:
     raise ImproperlyConfigured(f"PORT is {PORT}; a port is a number up to 65535.")
 LOOPBACK = HOST in {"127.0.0.1", "::1", "localhost"}
 # Processes of `manage.py up`.
 MUSTER_WEB_WORKERS = env.whole("MUSTER_WEB_WORKERS", 2)
 MUSTER_WORKERS = env.whole("MUSTER_WORKERS", 2)  # crawls at once
 MUSTER_DEMO = env.flag("MUSTER_DEMO", EMBEDDED)  # offered at the first start
-MUSTER_DATA = Path(env.text("MUSTER_DATA", str(BASE_DIR / "var"))).resolve()
+MUSTER_DATA = Path(
+    os.path.expanduser(env.text("MUSTER_DATA", str(BASE_DIR / "var")))
+).resolve()
 
 SECRET_KEY = secret("SECRET_KEY")
 if not SECRET_KEY:
@@ -100,16 +103,11 @@ MUSTER_ALLOW_PRIVATE = env.flag("MUSTER_ALLOW_PRIVATE", EMBEDDED)
 MUSTER_CRAWL_INTERVAL = timedelta(seconds=env.whole("MUSTER_CRAWL_INTERVAL", 300))
 # How often the scheduler wakes workers for what is owed; a wake-up counts as lost
 # after twice that.
-MUSTER_WAKE_INTERVAL = timedelta(seconds=env.number("MUSTER_WAKE_INTERVAL", 30))
+MUSTER_WAKE_INTERVAL = timedelta(seconds=env.number("MUSTER_WAKE_INTERVAL", 30, 0.1))
 # How long a worker may be silent before another takes over its crawl.
 MUSTER_LEASE = timedelta(seconds=env.whole("MUSTER_LEASE", 45))
-MUSTER_READING = env.text("MUSTER_READING", "time")
 MUSTER_READINGS = ("time", "semver", "several", "kanban")
-if MUSTER_READING not in MUSTER_READINGS:
-    raise ImproperlyConfigured(
-        f"MUSTER_READING is {MUSTER_READING!r}; it is one of "
-        f"{', '.join(MUSTER_READINGS)}."
-    )
+MUSTER_READING = env.choice("MUSTER_READING", "time", MUSTER_READINGS)
 
 # Django --------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -167,6 +165,12 @@ LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "dashboard"
 LANGUAGE_CODE = "en"
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
+try:
+    ZoneInfo(TIME_ZONE)
+except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+    raise ImproperlyConfigured(
+        f"TIME_ZONE is {TIME_ZONE!r}; it is a name such as Europe/Lisbon."
+    ) from error
 USE_I18N = False
 USE_TZ = True
 
@@ -302,6 +306,7 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
+LOG_LEVEL = env.choice("LOG_LEVEL", "WARNING", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -309,5 +314,5 @@ LOGGING: dict[str, Any] = {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

@@ -120,3 +120,40 @@ def test_C8_the_embedded_secret_is_made_once_and_only_its_owner_reads_it(
     assert keys[0] == keys[1] != keys[2]
     assert len(keys[0]) >= 50
     assert (data / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud'; it is one of"),
+        ("TIME_ZONE", "Foo/Bar", "TIME_ZONE is 'Foo/Bar'; it is a name such as"),
+        ("TIME_ZONE", "America", "TIME_ZONE is 'America'; it is a name such as"),
+        ("TIME_ZONE", "../x", "TIME_ZONE is '../x'; it is a name such as"),
+        ("PORT", "0", "PORT is 0; it is at least 1"),
+        ("MUSTER_WEB_WORKERS", "0", "MUSTER_WEB_WORKERS is 0; it is at least 1"),
+        ("MUSTER_WORKERS", "-1", "MUSTER_WORKERS is -1; it is at least 1"),
+        ("MUSTER_LEASE", "0", "MUSTER_LEASE is 0; it is at least 1"),
+        ("MUSTER_CRAWL_INTERVAL", "-5", "MUSTER_CRAWL_INTERVAL is -5"),
+        ("MUSTER_WAKE_INTERVAL", "nan", "MUSTER_WAKE_INTERVAL is nan"),
+    ],
+)
+def test_a_value_that_makes_no_sense_stops_the_start_with_one_sentence(
+    name: str, value: str, sentence: str, tmp_path: Path
+) -> None:
+    done = manage("check", data=tmp_path, **{name: value})
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Muster cannot start. {sentence}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_is_set_to_nothing_counts_as_not_set(tmp_path: Path) -> None:
+    names = ("HOST", "PORT", "TIME_ZONE", "LOG_LEVEL", "MUSTER_LEASE", "DATABASE_URL")
+    done = manage("diffsettings", data=tmp_path, **dict.fromkeys(names, ""))
+    assert done.returncode == 0, done.stderr
+    for line in ("HOST = '127.0.0.1'", "PORT = 8000", "TIME_ZONE = 'UTC'"):
+        assert line in done.stdout
+
+
+def test_the_data_may_be_kept_in_a_home_directory(tmp_path: Path) -> None:
+    done = manage("diffsettings", data=Path("~/muster"), HOME=str(tmp_path))
+    assert str(tmp_path / "muster") in done.stdout

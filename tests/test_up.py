@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import socket
 import sqlite3
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -161,7 +163,8 @@ def test_a_child_that_cannot_live_ends_all_with_one_sentence(
         ({"DEBUG": "False"}, "SECRET_KEY is missing"),
         ({"DATABASE_URL": "nonsense"}, "DATABASE_URL is no address"),
         ({"DATABASE_URL": "postgres://x@127.0.0.1:1/x"}, "database cannot be used"),
-        ({"HOST": "192.0.2.1"}, "Port"),
+        ({"HOST": "192.0.2.1"}, "192.0.2.1 is no address of this machine"),
+        ({"HOST": "no.such.host.invalid"}, "is no address of this machine"),
         ({"MUSTER_READING": "odd"}, "MUSTER_READING is 'odd'"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -222,6 +225,45 @@ def test_a_port_of_loopback_that_is_taken_is_told_before_anything_is_made(
     assert done.returncode == 1
     assert "cannot be used (Address already in use)" in done.stderr
     assert not (Path(env["MUSTER_DATA"]) / "muster.sqlite3").exists()
+
+
+def test_the_first_start_writes_whole_lines_and_the_password_beside_the_address(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    shown, terminal = pty.openpty()
+    up = subprocess.Popen(
+        [*MANAGE, "up"],
+        env={**env, "MUSTER_DEMO": "1"},
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    said = b""
+    try:
+        while b"Ctrl-C ends it." not in said:
+            said += os.read(shown, 65536)
+    finally:
+        up.terminate()
+        assert up.wait(10) == 0
+        os.close(shown)
+    left = [line.rpartition("\r")[2] for line in said.decode().split("\r\n")]
+    # Progress is rewritten in its line; what stays says what was crawled.
+    assert not [line for line in left if "Reading" in line or not line.strip()][:-1]
+    assert sum(": crawled in " in line for line in left) == 7
+    [password] = [number for number, line in enumerate(left) if "password" in line][:1]
+    assert left[password + 2].startswith("Muster is at http://127.0.0.1:")
+
+
+def test_nohup_keeps_it_running_when_the_terminal_goes(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    with running(["nohup", *MANAGE, "up"], env, tmp_path / "log") as up:
+        up.wait_for("Muster is at")
+        up.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert up.process.poll() is None
+        assert up.end(signal.SIGTERM) == 0
 
 
 def test_C8_the_start_without_settings_is_safe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -43,7 +44,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _stop)
+            # `nohup make run &` asks not to end with the terminal.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, _stop)
         try:
             check_python()
             check_git()
@@ -61,13 +64,14 @@ class Command(BaseCommand):
         try:
             call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
             free_own_leases()
+            self.offer_demo()
+            # Last, so that the password stands where a person looks.
             self.make_admin()
         except DatabaseError as error:
             raise CommandError(
                 f"The database cannot be used: {_first_line(error)}. Check "
                 f"{_database_place()}."
             ) from error
-        self.offer_demo()
         connection.close()
 
     def make_admin(self) -> None:
@@ -92,7 +96,8 @@ class Command(BaseCommand):
         if not Repository.objects.exists():
             self.stdout.write("Building the demo, as no repository is connected yet.")
             try:
-                call_command("demo", stdout=self.stdout)
+                # A wrapper in a wrapper would end each piece of a line.
+                call_command("demo", stdout=self.stdout._out)
             except CommandError as error:
                 self.stdout.write(f"The demo could not be built: {error}")
         mark.touch()
@@ -259,11 +264,17 @@ def check_port(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen(1)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise CommandError(
+                f"{host} is no address of this machine ({reason}). Set HOST to one, "
+                "or leave it out."
+            ) from error
+        free = port + 1 if 1024 <= port < 65535 else 8001
         raise CommandError(
             f"Port {port} of {host} cannot be used ({reason}). Set PORT to another, "
-            f"as in: PORT={port + 1 if port < 65535 else 8001} make run"
+            f"as in: make run PORT={free}"
         ) from error
 
 

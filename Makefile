@@ -40,10 +40,11 @@ format: ## Rewrite the files in the house style
 # The containers run as a user of their own: the files are readable, the folder is not.
 secrets: ## Make random keys for compose.yaml under secrets/ (keeps existing ones)
 	@test ! -e secrets || { echo "secrets/ exists already."; exit 1; }
-	@mkdir -m 0700 secrets && cd secrets && python3 -c "import secrets; \
+	@mkdir -m 0700 secrets && cd secrets && python3 -c "import base64, os, secrets; \
 	  password = secrets.token_hex(24); \
 	  url = f'postgres://muster:{password}@db:5432/muster'; \
 	  files = {'secret_key': secrets.token_urlsafe(50), \
+	    'encryption_keys': base64.urlsafe_b64encode(os.urandom(32)).decode(), \
 	    'postgres_password': password, 'database_url': url}; \
 	  [open(name, 'w').write(text) for name, text in files.items()]" \
 	  && chmod 0444 * && echo "Made secrets/: keep a copy, it holds the only keys."

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 from psycopg import sql
 from ruamel.yaml import YAML
 
@@ -62,6 +64,31 @@ def test_no_secret_stands_in_compose_or_in_the_image() -> None:
     assert re.search(r"^USER muster$", dockerfile, re.MULTILINE)
 
 
+def test_make_secrets_makes_every_key_that_compose_names(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    made = subprocess.run(
+        ["make", "secrets"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    everything = compose()
+    keys = {
+        name: tmp_path / kept["file"] for name, kept in everything["secrets"].items()
+    }
+    assert {path.name for path in (tmp_path / "secrets").iterdir()} == set(keys)
+    text = {name: path.read_text() for name, path in keys.items()}
+    assert text["database_url"].count(f":{text['postgres_password']}@db:5432/") == 1
+    assert len(text["secret_key"]) >= 50
+    assert Fernet(text["encryption_keys"])
+    for name in OURS:
+        service = everything["services"][name]
+        given = service["environment"]["MUSTER_ENCRYPTION_KEYS_FILE"]
+        assert given.removeprefix("/run/secrets/") in service["secrets"]
+    # Keys that are there are never written over.
+    again = subprocess.run(["make", "secrets"], cwd=tmp_path, check=False)
+    assert again.returncode != 0
+    assert keys["secret_key"].read_text() == text["secret_key"]
+
+
 def test_the_image_holds_what_runs_and_no_more() -> None:
     text = (ROOT / ".dockerignore").read_text(encoding="utf-8")
     kept = set(re.findall(r"^!(\S+)$", text, re.MULTILINE))
@@ -83,6 +110,7 @@ class Deployment:
         for name in ("tmp", "data", "secrets"):
             (folder / name).mkdir()
         (secrets / "secret_key").write_text("k7Jq2vX9mB4tR8wZ1cY6nH3sL5pD0fGaEuViOxKy")
+        (secrets / "encryption_keys").write_text(Fernet.generate_key().decode())
         (secrets / "database_url").write_text(database_url)
         # What differs from the containers: where things are. Nothing else.
         self.places = {
@@ -252,6 +280,7 @@ def test_the_commands_of_compose_run_the_whole_site(
         [
             *(sys.executable, "manage.py", "add_repository"),
             *(str(remote), "--name", "risk/churn"),
+            *("--username", "ada", "--secret-env", "HOSTNAME"),  # kept encrypted
         ]
     )
     assert added.returncode == 0, added.stderr

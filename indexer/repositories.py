@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -73,10 +74,14 @@ def change_repository(
     by: str = "",
 ) -> None:
     """Change how a repository is read, and crawl it anew. `secret` None keeps the one
-    there is, unless the host changes: a credential is never sent to another host.
-    Raises AddressRefused."""
+    there is, unless the scheme, the host or the port changes: a credential is never
+    sent to another server. Raises AddressRefused."""
     remote = checked_remote(url)
-    if secret is None and not remote.secret and remote.host != repository.host:
+    if (
+        secret is None
+        and not remote.secret
+        and _server(remote.url) != _server(repository.url)
+    ):
         secret = ""
     _set_remote(repository, remote, username, secret)
     repository.reading = reading
@@ -150,6 +155,12 @@ def _set_remote(
     secret = secret if secret is not None else remote.secret or None
     if secret is not None:
         repository.secret = encrypt(secret) if secret else ""
+
+
+def _server(url: str) -> tuple[str, str]:
+    """What a credential belongs to: the scheme, and the host with its port."""
+    parts = urlsplit(url)
+    return (parts.scheme, parts.netloc) if parts.netloc else ("", url.split(":")[0])
 
 
 def _checked_name(name: str) -> str:

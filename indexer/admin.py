@@ -54,6 +54,14 @@ class RepositoryAdmin(LookOnly):
     search_fields = ("name", "url")
     exclude = ("secret",)
 
+    def lookup_allowed(
+        self, lookup: str, value: str, request: HttpRequest | None = None
+    ) -> bool:
+        """Not even by a filter in the address can a credential be guessed at."""
+        if lookup.startswith("secret"):
+            return False
+        return super().lookup_allowed(lookup, value, request)
+
 
 @admin.register(Artifact)
 class ArtifactAdmin(LookOnly):

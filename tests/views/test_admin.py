@@ -44,3 +44,16 @@ def test_X1_a_row_is_shown_as_text_and_cannot_be_changed(
     assert changed.status_code == 403
     assert alice.post(f"/admin/indexer/{name}/{row.pk}/delete/").status_code == 403
     assert alice.get(f"/admin/indexer/{name}/add/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "query", ["secret=x", "secret__startswith=canary", "secret__regex=.", "q=canary"]
+)
+def test_K1_no_filter_finds_repositories_by_their_credential(
+    alice: Client, query: str
+) -> None:
+    hostile_repository(MARKS[0])
+    Repository.objects.update(secret="canary-2718", name="found")
+    response = alice.get(f"/admin/indexer/repository/?{query}")
+    assert response.status_code == (200 if query == "q=canary" else 400)
+    assert b">found<" not in response.content

@@ -64,7 +64,8 @@ def artifact(
 ) -> HttpResponseBase:
     """An artifact at its latest version, or at the version the address names."""
     shown = get_artifact(request.user, repository, artifact)
-    if not version and (chosen := request.GET.get("version", "").strip()):
+    chosen = request.GET.get("version", "").replace("\0", "").strip()
+    if chosen and not version:
         return _jump(shown, chosen)
     filters = HistoryFilters.from_query(request.GET)
     events = history_page(request.user, _timeline(filters), artifact=shown)

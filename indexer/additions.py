@@ -1,12 +1,14 @@
-"""The short way of a crawl: a few tags more, and nothing else.
+"""The short way of a crawl: a few tags more, a head that annotates as before, and
+nothing else.
 
 That is what happens day by day, and it must not cost what reading ten thousand tags
-costs. Where the head is the one we know and every tag we know still stands, only the
-artifacts that the new tags name can have changed; they are folded from their own tags
-alone and written. Whenever something does not fit (a problem, a moved tag, an event in
-the same second as another artifact's), there is no short way: None, and the whole
-snapshot is read. The rows come out the same either way (a test grows random histories
-and compares).
+costs. Where the head's registry files are those we know and every tag we know still
+stands, only the artifacts that the new tags name can have changed, and those without a
+tag, which a new head takes along; they are folded from their own tags alone and
+written. Whenever something does not fit (a problem, a moved tag, an event in the same
+second as another artifact's), there is no short way: None, and the whole snapshot is
+read. The rows come out the same either way (a test grows random histories and
+compares).
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from django.db import transaction
 from indexer import index_rows, limits
 from indexer.bulk import Table
 from indexer.core import state as core
-from indexer.core.snapshot import GitTag, RepositorySnapshot
+from indexer.core.artifact_files import ARTIFACTS_YAML
+from indexer.core.snapshot import GitCommit, GitTag, RepositorySnapshot
 from indexer.core.tags import parse_tag_name
 from indexer.index_write import totals, write_state
 from indexer.ingest import IngestCounts, counts_of, fence
@@ -46,7 +49,7 @@ class Additions:
     """New tags of a repository, and the state of the artifacts they name."""
 
     new: RepositorySnapshot  # the new tags, and commits and documents new with them
-    stored: StoredSnapshot  # of what is new, what the rows hold already
+    stored: StoredSnapshot  # of what is new, what the rows hold; and what goes
     state: core.RegistryState
     names: frozenset[str]
     total: int  # tags of the repository
@@ -58,9 +61,11 @@ def read_additions(
     """What `listing` has more than the rows, if that is all that differs. The index
     must have been written by this Muster, under this reading."""
     added = _added_refs(repository, listing)
-    if not added:
+    if added is None or not (added or listing.head != repository.head):
         return None
-    at_head = load_rows(repository.pk, Selection(commits=[listing.head]))
+    at_head = load_rows(
+        repository.pk, Selection(commits=[repository.head, listing.head])
+    )
     new = provider.fetch_snapshot(
         replace(listing, tags=added), at_head.known(), progress
     )
@@ -68,12 +73,17 @@ def read_additions(
     if (
         not new.complete
         or {tag.ref for tag in new.tags} != set(added)
-        or new.head != before.head
+        or not _annotates_alike(before, new)
         or new.problems != before.problems
         or new.default_branch != before.default_branch
     ):
         return None
+    left = _left_behind(repository, at_head, new)
+    if left is None:
+        return None
     names = _names(new.tags)
+    if new.head != before.head:
+        names.update(_without_tags(repository))
     artifact_ids = list(
         Artifact.objects.filter(repository=repository, name__in=names).values_list(
             "pk", flat=True
@@ -90,6 +100,7 @@ def read_additions(
     return Additions(
         new=unknown,
         stored=StoredSnapshot(
+            commits=left,
             file_sets=stored_file_sets(repository.pk, unknown.commits.values()),
             rest=stored.rest,
         ),
@@ -118,14 +129,18 @@ def ingest_additions(
             last_seen=repository.last_success_at,
         )
         written = write_state(repository, additions.state, only=additions.names)
-        fields = {"tag_count": additions.total, **totals(repository.pk)}
+        fields = {
+            "head": limits.object_id(additions.new.head),
+            "tag_count": additions.total,
+            **totals(repository.pk),
+        }
         Repository.objects.filter(pk=repository.pk).update(**fields)
     return counts_of(repository, fields, tags, written)
 
 
 def _added_refs(repository: Repository, listing: Listing) -> dict[str, str] | None:
     """The tags that are new, if nothing else is and they are few; else None."""
-    if repository.tag_count < FEWEST_TAGS or listing.head != repository.head:
+    if repository.tag_count < FEWEST_TAGS:
         return None
     known = {
         ref: object_id
@@ -148,6 +163,55 @@ def _added_refs(repository: Repository, listing: Listing) -> dict[str, str] | No
     ):
         return None
     return added
+
+
+def _annotates_alike(before: RepositorySnapshot, new: RepositorySnapshot) -> bool:
+    """Whether the head says of every artifact what it said before: it is the same, or
+    its registry files are. Not with an artifacts.yaml, which makes the head itself an
+    unregistered version of all it names (gto)."""
+    if new.head == before.head:
+        return True
+    old, now = before.commits.get(before.head), new.commits.get(new.head)
+    return (
+        old is not None
+        and now is not None
+        and old.files == now.files
+        and not old.problems
+        and not now.problems
+        and all(file.path != ARTIFACTS_YAML for file in now.files)
+    )
+
+
+def _left_behind(
+    repository: Repository, at_head: StoredSnapshot, new: RepositorySnapshot
+) -> dict[str, tuple[int, GitCommit]] | None:
+    """The rows of commits that no longer matter: the head that was, unless a tag of
+    GTO's names it. None if only other tags do: who reads all decides then."""
+    old = repository.head
+    if new.head == old or old not in at_head.commits:
+        return {}
+    there = Tag.objects.filter(repository=repository, gone_at=None, commit_id=old)
+    named = [
+        *there.values_list("ref", "name", "is_annotated"),
+        *(
+            (tag.ref, tag.tag.name if tag.tag else "", tag.tag is not None)
+            for tag in new.tags
+            if tag.commit_id == old
+        ),
+    ]
+    if not named:
+        return {old: at_head.commits[old]}
+    is_ours = any(
+        annotated and (parse_tag_name(ref) or parse_tag_name(name))
+        for ref, name, annotated in named
+    )
+    return {} if is_ours else None
+
+
+def _without_tags(repository: Repository) -> Iterable[str]:
+    """Artifacts that only a dvc.yaml knows: the head is their unregistered version."""
+    rows = Artifact.objects.filter(repository=repository, only_dvc_yaml=True)
+    return rows.values_list("name", flat=True)
 
 
 def _names(tags: Iterable[GitTag]) -> set[str]:

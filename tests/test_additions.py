@@ -117,16 +117,50 @@ def test_a_new_artifact_and_a_new_commit_come_by_the_short_way(
     grown_and_fresh(repository, provider)
 
 
+@pytest.mark.parametrize("tags", [0, 1])
+def test_a_head_that_annotates_alike_comes_by_the_short_way(
+    history: History, tags: int
+) -> None:
+    repository, provider = make_repository(), HistoryProvider(history)
+    crawl(repository, provider)
+    for number in range(2):  # the head that is left has no tag of its own, or one
+        history.commit()
+        if tags:
+            history.register("churn", f"v2.0.{number}", on=history.head)
+        crawl(repository, provider)
+        repository.refresh_from_db()
+        assert repository.head == history.head
+        assert provider.asked[-1] == tags
+    grown_and_fresh(repository, provider)
+
+
+def test_a_head_left_with_a_foreign_tag_is_read_whole(history: History) -> None:
+    repository, provider = make_repository(), HistoryProvider(history)
+    history.tag("release-1", history.head)
+    crawl(repository, provider)
+    history.commit()
+    crawl(repository, provider)
+    assert provider.asked[-1] == len(history.tags)
+    grown_and_fresh(repository, provider)
+
+
 @pytest.mark.parametrize(
     "change",
-    ["head", "gone", "moved", "same-second", "problem", "second-ref", "reading"],
-)
+    [
+        "head", "artifacts-yaml", "gone", "moved", "same-second", "problem",
+        "second-ref", "reading",
+    ],
+)  # fmt: skip
 def test_what_concerns_more_is_read_whole(history: History, change: str) -> None:
     repository, provider = make_repository(), HistoryProvider(history)
     crawl(repository, provider)
     count = len(history.tags)
     history.assign("churn", "prod", "v1.0.3")
     if change == "head":
+        history.annotate(churn={"type": "model", "labels": ["b"]})
+    elif change == "artifacts-yaml":
+        history.commit({"artifacts.yaml": {"churn": {"type": "model"}}})
+        crawl(repository, provider)
         history.commit()
     elif change == "gone":
         history.without("fraud@v1.0.1")

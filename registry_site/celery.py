@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init, worker_ready
+from django.core.exceptions import ImproperlyConfigured
 
 from registry_site import file_queue
 
@@ -16,7 +18,12 @@ app = Celery("muster")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-if app.conf.broker_url.startswith("filesystem:"):
+try:
+    broker_url = app.conf.broker_url  # the first look at the settings
+except ImproperlyConfigured as error:
+    # One sentence, as manage.py gives it, and not a page of where it was raised.
+    sys.exit(f"Muster cannot start. {error}")
+if broker_url.startswith("filesystem:"):
     file_queue.install()
     # kombu lists the folders of a queue in files and does not make them.
     for name in ("data_folder_in", "data_folder_out", "control_folder"):

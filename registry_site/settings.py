@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,19 +42,30 @@ def secret(name: str) -> str:
 
 
 def kept_secret(path: Path) -> str:
-    """A secret of this installation: made once, kept in a file only we can read."""
+    """A secret of this installation: made once, kept in a file only we can read. The
+    file appears whole or not at all: of two processes that make one at once both have
+    the same, and a full disk leaves no empty one behind."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            if kept := path.read_text(encoding="utf-8").strip():
+                return kept
+            path.unlink()
+        handle, name = tempfile.mkstemp(dir=path.parent)  # made 0600
         try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text(encoding="utf-8").strip()
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(secrets.token_urlsafe(50))
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(secrets.token_urlsafe(50))
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(name, path)
+        finally:
+            os.unlink(name)
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ImproperlyConfigured(
-            f"MUSTER_DATA: cannot keep a secret in {path}: {error.strerror}"
+            f"The data directory {path.parent} cannot be used ({error.strerror}). "
+            "Mend it, or set MUSTER_DATA to another."
         ) from error
 
 

@@ -157,3 +157,62 @@ def test_what_is_set_to_nothing_counts_as_not_set(tmp_path: Path) -> None:
 def test_the_data_may_be_kept_in_a_home_directory(tmp_path: Path) -> None:
     done = manage("diffsettings", data=Path("~/muster"), HOME=str(tmp_path))
     assert str(tmp_path / "muster") in done.stdout
+
+
+def test_a_secret_that_a_full_disk_left_empty_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").touch()
+    assert manage("check", data=tmp_path).returncode == 0
+    assert len((tmp_path / "secret_key").read_text()) >= 50
+    assert [path.name for path in tmp_path.glob("secret_key*")] == ["secret_key"]
+    assert not list(tmp_path.glob("tmp*"))
+
+
+def test_processes_that_start_at_once_have_the_same_secret(tmp_path: Path) -> None:
+    show = "from django.conf import settings; print(settings.SECRET_KEY)"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "MUSTER_DATA": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "registry_site.settings",
+    }
+    several = [
+        subprocess.Popen(
+            [sys.executable, "-c", show],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    assert len({one.communicate(timeout=60)[0] for one in several}) == 1
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        ["gunicorn", "registry_site.wsgi", "--bind=127.0.0.1:0", "--workers=1"],
+        ["celery", "--app=registry_site.celery", "worker"],
+        ["celery", "--app=registry_site.celery", "beat"],
+    ],
+    ids=["web", "worker", "beat"],
+)
+def test_C8_every_process_says_in_one_sentence_what_is_missing(
+    program: list[str], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *program],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "MUSTER_DATA": str(tmp_path),
+            "DEBUG": "False",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "Muster cannot start. SECRET_KEY is missing." in done.stderr
+    assert "settings.py" not in done.stderr

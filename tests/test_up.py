@@ -201,6 +201,15 @@ def test_a_database_that_is_none_is_one_sentence(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_an_address_that_is_empty_is_not_the_folder_one_is_in(
+    env: dict[str, str],
+) -> None:
+    manage("migrate", env=env)
+    done = manage("add_repository", "", env=env, check=False)
+    assert done.returncode == 1
+    assert "The address is empty" in done.stderr
+
+
 @pytest.mark.parametrize("version", ["", "1.8.3", "2.29.9"])
 def test_a_missing_or_old_git_is_one_sentence(
     tmp_path: Path, env: dict[str, str], version: str

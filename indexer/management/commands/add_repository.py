@@ -35,7 +35,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         url = options["url"]
-        if not Path(url).is_absolute() and Path(url).is_dir():
+        if url and not Path(url).is_absolute() and Path(url).is_dir():
             url = str(Path(url).resolve())
         secret = ""
         if options["secret_env"]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from indexer.core.registry import MAX_NAME, Annotation
 from indexer.core.snapshot import Document, FileRef, Json, Problem
@@ -20,6 +20,13 @@ from indexer.core.tags import is_artifact_name, is_name
 ARTIFACTS_YAML = "artifacts.yaml"
 DVC_YAML = "dvc.yaml"
 GTO_CONFIG = ".gto"
+
+# More than these of one entry, or problems of one file, is left out: lists of models
+# and answers of the API hold a hundred entries whole.
+MAX_DESCRIPTION = 100_000  # characters
+MAX_PATH = 4_000
+MAX_LABELS = 200
+MAX_PROBLEMS = 100
 
 _NOT_READ = "The file was not read; crawl the repository again."
 # What gto reads from .gto (its config.py), in any case; it refuses other keys.
@@ -88,6 +95,17 @@ class _Entry:
             return None
         return value
 
+    def description(self, key: str) -> str:
+        """The text of `key`, its end left out where it is too long."""
+        text = self.text(key) or ""
+        if len(text) > MAX_DESCRIPTION:
+            self.report(
+                "annotation-too-long",
+                f"`{key}` of artifact {self.artifact} is longer than"
+                f" {MAX_DESCRIPTION} characters; the rest is left out.",
+            )
+        return text[:MAX_DESCRIPTION]
+
     def labels(self) -> tuple[str, ...]:
         value = self.value.get("labels")
         if value is None:
@@ -99,8 +117,14 @@ class _Entry:
                 f" {_kind(value)}; they are left out.",
             )
             return ()
+        if len(value) > MAX_LABELS:
+            self.report(
+                "annotation-too-long",
+                f"Artifact {self.artifact} has more than {MAX_LABELS} labels; the rest"
+                " is left out.",
+            )
         labels: list[str] = []
-        for label in value:
+        for label in value[:MAX_LABELS]:
             if not isinstance(label, str):
                 self.report(
                     "annotation-wrong-type",
@@ -161,8 +185,8 @@ def parse_artifacts_yaml(value: Json) -> FileAnnotations:
             continue
         reader = _Entry(name, ARTIFACTS_YAML, entry)
         kind = reader.text("type", most=MAX_NAME)
-        path = reader.text("path")
-        description = reader.text("description")
+        path = reader.text("path", most=MAX_PATH)
+        description = reader.description("description")
         labels = reader.labels()
         custom = entry.get("custom")
         annotations[name] = Annotation(
@@ -170,7 +194,7 @@ def parse_artifacts_yaml(value: Json) -> FileAnnotations:
             source=ARTIFACTS_YAML,
             path=path or "",
             type=kind or "",
-            description=description or "",
+            description=description,
             labels=labels,
             meta=custom,
             gto={
@@ -178,7 +202,7 @@ def parse_artifacts_yaml(value: Json) -> FileAnnotations:
                 "path": path,
                 "virtual": reader.virtual(),
                 "labels": list(labels),
-                "description": description or "",
+                "description": description,
                 "custom": custom,
             },
         )
@@ -225,7 +249,7 @@ def parse_dvc_yaml(path: str, value: Json) -> FileAnnotations:
             source=path,
             path=_from_root(folder, reader),
             type=reader.text("type", most=MAX_NAME) or "",
-            description=reader.text("desc") or "",
+            description=reader.description("desc"),
             labels=reader.labels(),
             meta=entry.get("meta"),
         )
@@ -236,7 +260,7 @@ def parse_dvc_yaml(path: str, value: Json) -> FileAnnotations:
 def _from_root(folder: str, entry: _Entry) -> str:
     """The entry's path relative to the repository's root; "" and a problem when it
     leads out of the repository."""
-    path = entry.text("path")
+    path = entry.text("path", most=MAX_PATH)
     if not path:
         return ""
     if "://" in path or path.startswith("/"):
@@ -329,7 +353,7 @@ def parse_config(value: Json) -> Config:
     return Config(
         stages=_names(config, "stages", problems),
         types=_names(config, "types", problems),
-        problems=tuple(problems),
+        problems=_few(tuple(problems), GTO_CONFIG),
     )
 
 
@@ -376,10 +400,23 @@ def parse_file(file: FileRef, documents: Mapping[str, Document]) -> FileAnnotati
     if problem is not None:
         return FileAnnotations(problems=(problem,))
     if file.path == ARTIFACTS_YAML:
-        return parse_artifacts_yaml(document.value)
+        return _with_few_problems(parse_artifacts_yaml(document.value), file.path)
     if posixpath.basename(file.path) == DVC_YAML:
-        return parse_dvc_yaml(file.path, document.value)
+        return _with_few_problems(parse_dvc_yaml(file.path, document.value), file.path)
     return FileAnnotations()
+
+
+def _with_few_problems(found: FileAnnotations, path: str) -> FileAnnotations:
+    return replace(found, problems=_few(found.problems, path))
+
+
+def _few(problems: tuple[Problem, ...], path: str) -> tuple[Problem, ...]:
+    """A file with a hundred thousand faults is told of by the first hundred."""
+    more = len(problems) - MAX_PROBLEMS
+    if more <= 0:
+        return problems
+    last = Problem("more-problems", f"{path} has {more} more problems.", path=path)
+    return (*problems[:MAX_PROBLEMS], last)
 
 
 def unreadable(file: FileRef, document: Document) -> Problem | None:

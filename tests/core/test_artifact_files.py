@@ -1,17 +1,25 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core.artifact_files import (
+    MAX_DESCRIPTION,
+    MAX_LABELS,
+    MAX_PATH,
+    MAX_PROBLEMS,
     FileAnnotations,
     parse_artifacts_yaml,
     parse_config,
+    parse_config_file,
     parse_dvc_yaml,
+    parse_file,
 )
 from indexer.core.registry import Annotation
-from indexer.core.snapshot import Json
+from indexer.core.snapshot import Document, FileRef, Json
 
 
 def codes(found: FileAnnotations) -> list[tuple[str, str]]:
@@ -222,3 +230,49 @@ def test_P15_any_document_is_read_without_an_exception(value: Json) -> None:
     parse_dvc_yaml("a/dvc.yaml", value)
     parse_dvc_yaml("a/dvc.yaml", {"artifacts": {"m": value}})
     parse_config(value)
+
+
+@pytest.mark.parametrize(
+    ("parse", "key"),
+    [
+        (parse_artifacts_yaml, "description"),
+        (lambda entries: parse_dvc_yaml("dvc.yaml", {"artifacts": entries}), "desc"),
+    ],
+    ids=["artifacts.yaml", "dvc.yaml"],
+)
+def test_P8_what_lists_show_of_an_entry_is_no_longer_than_they_can_bear(
+    parse: Callable[[Json], FileAnnotations], key: str
+) -> None:
+    long: dict[str, Json] = {
+        key: "d" * (MAX_DESCRIPTION + 1),
+        "path": "p" * (MAX_PATH + 1),
+        "labels": [f"l{number}" for number in range(MAX_LABELS + 1)],
+    }
+    fits: dict[str, Json] = {
+        key: "d" * MAX_DESCRIPTION,
+        "path": "p" * MAX_PATH,
+        "labels": [f"l{number}" for number in range(MAX_LABELS)],
+    }
+    found = parse({"long": long, "fits": fits})
+    assert codes(found) == [("annotation-too-long", "long")] * 3
+    cut, whole = found.annotations["long"], found.annotations["fits"]
+    assert cut.description == whole.description == "d" * MAX_DESCRIPTION
+    assert cut.labels == whole.labels
+    assert len(whole.labels) == MAX_LABELS
+    assert (cut.path, whole.path) == ("", "p" * MAX_PATH)
+
+
+@pytest.mark.parametrize("path", ["artifacts.yaml", "dvc.yaml", ".gto"])
+def test_D5_a_file_of_many_faults_is_told_of_by_the_first(path: str) -> None:
+    bad: Json = {f"-{number}": 1 for number in range(5_000)}
+    value: Json = {"artifacts": bad} if path == "dvc.yaml" else bad
+    file = FileRef(path, "b" * 40)
+    documents = {file.blob_id: Document(file.blob_id, value)}
+    found = (
+        parse_config_file(file, documents).problems
+        if path == ".gto"
+        else parse_file(file, documents).problems
+    )
+    assert len(found) == MAX_PROBLEMS + 1
+    assert found[-1].code == "more-problems"
+    assert str(5_000 - MAX_PROBLEMS) in found[-1].text

@@ -43,11 +43,10 @@ from indexer.providers.git.failures import (
 )
 from indexer.providers.git.hardening import Connection
 from indexer.providers.git.objects import Header, read_bodies, read_headers
-from indexer.providers.git.tag_chains import read_tag_chains
+from indexer.providers.git.tag_chains import most_bytes, read_tag_chains
 from indexer.providers.git.trees import TreeWalk
 from indexer.yamlio import MAX_BYTES, parse_document, refuse_document
 
-MAX_COMMIT_BYTES = 1024 * 1024  # of one commit object; the rest is not read
 MAX_UNFETCHABLE = 20  # objects a remote lists and cannot read
 MAX_FETCHES = 200  # of one kind, to single out objects that a remote cannot read
 
@@ -82,6 +81,8 @@ class Reading:
         self._end = end
         self._problems = list(problems_of_head(listing))
         self._unfetchable: set[str] = set()
+        # `tags` may be a part of the listing, `raw_tags` never is.
+        self._most_bytes = most_bytes(max(len(listing.tags), len(listing.raw_tags)))
 
     def snapshot(self) -> RepositorySnapshot:
         tags = self._read_tags()
@@ -163,7 +164,7 @@ class Reading:
         if self._fetches:
             self._fetch_tags(new)
         self._progress("Reading tags", 0, len(new))
-        chains = read_tag_chains(self._mirror, list(new))
+        chains = read_tag_chains(self._mirror, list(new), limit=self._most_bytes)
         self._progress("Reading tags", len(new), len(new))
         tags = []
         for ref, object_id in listing.tags.items():
@@ -265,7 +266,7 @@ class Reading:
     def _parse_commits(self, ids: list[str]) -> dict[str, GitCommit]:
         self._progress("Reading commits", 0, len(ids))
         parsed: dict[str, tuple[str, GitCommit]] = {}
-        for body in read_bodies(self._mirror, ids, limit=MAX_COMMIT_BYTES):
+        for body in read_bodies(self._mirror, ids, limit=self._most_bytes):
             tree_id, _, commit = parse_commit_object(body.object_id, body.data)
             parsed[body.object_id] = (tree_id, commit)
         if self._must_have(key for key in ids if key not in parsed):

@@ -13,7 +13,10 @@ from indexer.core.git_objects import parse_tag_object
 from indexer.core.snapshot import ObjectType, TagObject
 from indexer.providers.git.objects import Header, read_bodies, read_headers
 
-MAX_TAG_BYTES = 1024 * 1024  # of one tag object; the rest of its message is not read
+# How much is read of one tag or commit object, by how many tags there are: all of them
+# together must fit into memory, and few have a message of more than a page.
+MAX_BYTES = ((1_000, 128 * 1024), (20_000, 8 * 1024))
+MAX_BYTES_OF_MANY = 2 * 1024
 MAX_CHAIN = 20  # tags of tags of tags
 
 
@@ -47,8 +50,20 @@ class TagChains:
         return tag, target if is_commit else None
 
 
-def read_tag_chains(mirror: Path, object_ids: Collection[str]) -> TagChains:
-    """Read these objects as far as they are tags, and the tags that those tag."""
+def most_bytes(tags: int) -> int:
+    """How much is read of one object of a repository with so many tags; the rest of
+    its message is not."""
+    for most_tags, most in MAX_BYTES:
+        if tags <= most_tags:
+            return most
+    return MAX_BYTES_OF_MANY
+
+
+def read_tag_chains(
+    mirror: Path, object_ids: Collection[str], *, limit: int
+) -> TagChains:
+    """Read these objects as far as they are tags, each cut at `limit` bytes, and the
+    tags that those tag."""
     chains = TagChains()
     todo = list(object_ids)
     for _ in range(MAX_CHAIN):
@@ -58,7 +73,7 @@ def read_tag_chains(mirror: Path, object_ids: Collection[str]) -> TagChains:
         chains.headers |= headers
         ids = [key for key in headers if headers[key].type is ObjectType.TAG]
         targets: dict[str, None] = {}
-        for body in read_bodies(mirror, ids, limit=MAX_TAG_BYTES):
+        for body in read_bodies(mirror, ids, limit=limit):
             tag = parse_tag_object(body.object_id, body.data)
             if body.is_cut:
                 flaw = (

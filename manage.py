@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -14,6 +15,9 @@ def main() -> None:
         sys.exit(
             "Muster needs Python 3.11 or later; this is %s." % sys.version.split()[0]  # noqa: UP031
         )
+    # A terminal that cannot show “…” or a name shows "?" instead of a traceback.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     # A start makes many objects and no garbage; looking for some takes a tenth of it.
     gc.set_threshold(50_000, 20, 20)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_site.settings")

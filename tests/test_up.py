@@ -201,6 +201,16 @@ def test_a_database_that_is_none_is_one_sentence(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_terminal_without_unicode_shows_what_it_can(
+    env: dict[str, str],
+) -> None:
+    manage("migrate", env=env)
+    ascii_only = {**env, "PYTHONIOENCODING": "ascii"}
+    done = manage("demo", env=ascii_only, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Building 7 demo repositories ?")
+
+
 def test_an_address_that_is_empty_is_not_the_folder_one_is_in(
     env: dict[str, str],
 ) -> None:

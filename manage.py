@@ -24,6 +24,7 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from django.db import OperationalError, ProgrammingError
     except ImportError:
         sys.exit(
             "Django is not installed here. Run `make run`, or use the Python of the "
@@ -33,6 +34,14 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"Muster cannot start. {error}")
+    except (OperationalError, ProgrammingError) as error:  # no server, no tables
+        if "--traceback" in sys.argv:
+            raise
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        sys.exit(
+            f"The database cannot be used: {said}. If it is new or older than this "
+            "Muster, run: manage.py migrate"
+        )
 
 
 if __name__ == "__main__":

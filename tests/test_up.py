@@ -211,6 +211,18 @@ def test_a_terminal_without_unicode_shows_what_it_can(
     assert done.stdout.startswith("Building 7 demo repositories ?")
 
 
+@pytest.mark.parametrize("command", ["show", "history", "crawl --all"])
+def test_a_database_without_tables_is_one_sentence(
+    env: dict[str, str], command: str
+) -> None:
+    for more in ({}, {"DATABASE_URL": "postgres://x@127.0.0.1:1/x"}):
+        done = manage(*command.split(), env={**env, **more}, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith("The database cannot be used: ")
+        assert "manage.py migrate" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_an_address_that_is_empty_is_not_the_folder_one_is_in(
     env: dict[str, str],
 ) -> None:

@@ -21,7 +21,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("url", metavar="URL-OR-PATH")
-        parser.add_argument("--name", default="", metavar="OWNER/NAME")
+        parser.add_argument(
+            "--name",
+            default="",
+            metavar="OWNER/NAME",
+            help="its name in the catalog; from the address if left out",
+        )
         parser.add_argument("--username", default="", help="for https")
         parser.add_argument(
             "--secret-env",

@@ -69,14 +69,16 @@ def test_it_renders_what_people_write() -> None:
     assert "<li>one</li>" in html
 
 
-@pytest.mark.parametrize("piece", ["[", "*a", "> ", "`", "![](", "- " * 9, "<", "_a_"])
+@pytest.mark.parametrize(
+    "piece", ["[", "*a", "> ", "`", "![](", "- " * 9, "<", "_a_", "![["]
+)
 def test_X2_a_hostile_description_costs_little_time(piece: str) -> None:
     """Sizes up to the cap, in the shapes that make Markdown parsers slow."""
     text = piece * (MAX_LENGTH // len(piece) + 100)
     start = time.process_time()
     render(text)
     first_line(text)
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 1
 
 
 def test_the_first_line_is_plain() -> None:

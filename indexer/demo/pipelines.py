@@ -133,7 +133,8 @@ def dvc_lock(
 
 
 def _hashed(path: str, changed: Mapping[str, str]) -> dict[str, Value]:
-    digest = hashlib.md5(f"{path}\n{changed.get(path, '')}".encode()).hexdigest()
+    text = f"{path}\n{changed.get(path, '')}"
+    digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
     return {
         "path": path,
         "hash": "md5",

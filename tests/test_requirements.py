@@ -52,6 +52,8 @@ def pins() -> dict[str, str]:
     pinned: dict[str, str] = {}
     for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
         for requirement in listed(name):
+            if requirement.marker and not requirement.marker.evaluate():
+                continue  # for another Python
             (specifier,) = requirement.specifier
             assert specifier.operator == "==", requirement
             package = canonicalize_name(requirement.name)

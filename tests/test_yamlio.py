@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import itertools
 import json
 import math
 import time
@@ -300,3 +301,12 @@ def test_values_are_those_of_ruamel_yaml(text: str) -> None:
         return
     if not ours.problem and isinstance(theirs, (dict, list)) and "<<" not in text:
         assert looks(ours.value) == looks(normal(theirs))
+
+
+def test_P2_a_machine_that_is_busy_with_others_is_no_reason_to_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refusal is kept with the file, so it must not depend on the hour."""
+    monkeypatch.setattr("time.monotonic", itertools.count(step=10).__next__)
+    data = b"x: [%s]\n" % (b"1, " * 2_000)
+    assert parse_document("b" * 40, data).problem == ""

@@ -65,11 +65,11 @@ class Budget:
 
     def __init__(self) -> None:
         self._kept = self._tried = Weight()
-        self._end = time.monotonic() + MAX_SECONDS
+        self._end = time.thread_time() + MAX_SECONDS
 
     def is_spent(self) -> bool:
         """Whether no further document is worth reading."""
-        return self._tried.exceeds(MAX_TRIED) or time.monotonic() > self._end
+        return self._tried.exceeds(MAX_TRIED) or time.thread_time() > self._end
 
     def admit(self, document: Document, place: Place) -> Document:
         """The document, or one without a value if it is too much. A smaller one after

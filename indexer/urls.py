@@ -1,10 +1,10 @@
-"""Addresses of the indexer's pages. Which name has which: `indexer.addresses`."""
+"""Addresses of the indexer's pages. Which name has which: `indexer.page_addresses`."""
 
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 
-from indexer.addresses import (
+from indexer.page_addresses import (
     ArtifactConverter,
     RepositoryConverter,
     VersionConverter,

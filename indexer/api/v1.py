@@ -16,7 +16,6 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.renderers import JSONRenderer
 from ninja.security import APIKeyCookie
 
-from indexer.addresses import artifact_path
 from indexer.api import schemas
 from indexer.api.parameters import (
     HistoryParameters,
@@ -38,6 +37,7 @@ from indexer.catalog import CatalogRow, catalog_page, catalog_row
 from indexer.core.snapshot import FIRST_SECOND, LAST_SECOND, Instant
 from indexer.history import history_page
 from indexer.models import Artifact, Repository, StageHolder, Version
+from indexer.page_addresses import artifact_path
 from indexer.paging import Span, span
 from indexer.permissions import (
     User,

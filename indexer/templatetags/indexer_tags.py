@@ -20,10 +20,10 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from indexer import markdown
-from indexer.addresses import artifact_path
 from indexer.core.snapshot import Instant
 from indexer.freshness import Freshness, index_freshness
 from indexer.models import Artifact, Event, Repository
+from indexer.page_addresses import artifact_path
 from indexer.providers import links
 from indexer.times import exact, local_time, relative
 from indexer.views import commands

@@ -12,7 +12,6 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from indexer.addresses import artifact_url
 from indexer.gone_tags import gone_tags
 from indexer.history import HistoryFilters, history_page
 from indexer.models import (
@@ -24,6 +23,7 @@ from indexer.models import (
     StageHolder,
     Version,
 )
+from indexer.page_addresses import artifact_url
 from indexer.permissions import User, within_sight
 from indexer.stages import ordered_stages
 from indexer.views.access import HtmxHttpRequest, reader_required, wants_fragment

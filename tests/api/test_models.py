@@ -10,8 +10,8 @@ from django.db import connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 
-from indexer.addresses import escape_name
 from indexer.core.snapshot import Json
+from indexer.page_addresses import escape_name
 from tests.api.conftest import Api
 from tests.builders import History, ingest_history
 

@@ -8,7 +8,7 @@ from django.urls import resolve, reverse
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from indexer.addresses import artifact_path, escape_name, unescape_name
+from indexer.page_addresses import artifact_path, escape_name, unescape_name
 
 segments = st.from_regex(r"\A[A-Za-z0-9._-]{1,12}\Z").filter(
     lambda segment: segment not in {"-", ".", ".."}

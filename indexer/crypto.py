@@ -7,14 +7,13 @@ once and kept in MUSTER_DATA/encryption_key, which only we can read."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+from registry_site.kept_files import kept
 
 KEY_FILE = "encryption_key"
 HOW = (
@@ -65,23 +64,9 @@ def _fernet() -> MultiFernet:
 
 
 def _kept_key(path: Path) -> str:
-    """This installation's key, made at the first call. Two processes that make one at
-    once end up with the same: a whole file is linked in place, once."""
+    """This installation's key, made at the first call."""
     try:
-        with contextlib.suppress(FileNotFoundError):
-            return path.read_text(encoding="ascii").strip()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent)  # made 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(Fernet.generate_key())
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(name, path)
-        finally:
-            os.unlink(name)
-        return path.read_text(encoding="ascii").strip()
+        return kept(path, lambda: Fernet.generate_key().decode())
     except OSError as error:
         raise ImproperlyConfigured(
             f"MUSTER_DATA: cannot keep a key in {path}: {error.strerror}"

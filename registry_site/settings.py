@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from contextlib import suppress
 from datetime import timedelta
 from importlib.util import find_spec
@@ -24,6 +23,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from registry_site.environment import Environment
+from registry_site.kept_files import kept
 
 env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -42,26 +42,13 @@ def secret(name: str) -> str:
 
 
 def kept_secret(path: Path) -> str:
-    """A secret of this installation: made once, kept in a file only we can read. The
-    file appears whole or not at all: of two processes that make one at once both have
-    the same, and a full disk leaves no empty one behind."""
+    """A secret of this installation; an empty one, of a disk that was full, is made
+    again."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
-            if kept := path.read_text(encoding="utf-8").strip():
-                return kept
-            path.unlink()
-        handle, name = tempfile.mkstemp(dir=path.parent)  # made 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(secrets.token_urlsafe(50))
-                file.flush()
-                os.fsync(file.fileno())
-            with suppress(FileExistsError):
-                os.link(name, path)
-        finally:
-            os.unlink(name)
-        return path.read_text(encoding="utf-8").strip()
+            if not path.read_text(encoding="utf-8").strip():
+                path.unlink()
+        return kept(path, lambda: secrets.token_urlsafe(50))
     except OSError as error:
         raise ImproperlyConfigured(
             f"The data directory {path.parent} cannot be used ({error.strerror}). "

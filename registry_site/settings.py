@@ -101,6 +101,18 @@ MUSTER_PUBLIC_READ = env.flag("MUSTER_PUBLIC_READ", EMBEDDED and LOOPBACK)
 MUSTER_ALLOW_LOCAL = env.flag("MUSTER_ALLOW_LOCAL", EMBEDDED)
 MUSTER_ALLOW_PRIVATE = env.flag("MUSTER_ALLOW_PRIVATE", EMBEDDED)
 MUSTER_CRAWL_INTERVAL = timedelta(seconds=env.whole("MUSTER_CRAWL_INTERVAL", 300))
+# Of a connection: how often its provider is asked what was pushed to; how often for all
+# its repositories; and the longest that one is not looked at by itself, because a
+# provider sends no event for more than three tags pushed at once.
+MUSTER_POLL_INTERVAL = timedelta(seconds=env.whole("MUSTER_POLL_INTERVAL", 300))
+MUSTER_DISCOVERY_INTERVAL = timedelta(
+    seconds=env.whole("MUSTER_DISCOVERY_INTERVAL", 3600)
+)
+MUSTER_RECONCILE_INTERVAL = timedelta(
+    seconds=env.whole("MUSTER_RECONCILE_INTERVAL", 86400)
+)
+# Where a provider reaches this site with its webhooks: https://muster.example.org.
+MUSTER_PUBLIC_URL = env.text("MUSTER_PUBLIC_URL", "").rstrip("/")
 # How often the scheduler wakes workers for what is owed; a wake-up counts as lost
 # after twice that.
 MUSTER_WAKE_INTERVAL = timedelta(seconds=env.number("MUSTER_WAKE_INTERVAL", 30, 0.1))

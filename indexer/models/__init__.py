@@ -10,9 +10,10 @@ from indexer.models.artifacts import (
     StageHolder,
     Version,
 )
+from indexer.models.connections import Connection, Delivery, Hook, RequestBudget
 from indexer.models.crawls import Crawl
 from indexer.models.events import Event, Problem
-from indexer.models.repositories import Repository, RepositoryFacet
+from indexer.models.repositories import FormerName, Repository, RepositoryFacet
 from indexer.models.snapshots import Commit, Document, FileSet, Snapshot, Tag
 
 __all__ = [
@@ -20,13 +21,18 @@ __all__ = [
     "Artifact",
     "ArtifactLabel",
     "Commit",
+    "Connection",
     "Crawl",
+    "Delivery",
     "Document",
     "Event",
     "FileSet",
+    "FormerName",
+    "Hook",
     "Problem",
     "Repository",
     "RepositoryFacet",
+    "RequestBudget",
     "Snapshot",
     "StageHolder",
     "Tag",

@@ -16,12 +16,15 @@ class Crawl(models.Model):
         UNCHANGED = "unchanged", "Nothing new"
         FAILED = "failed", "Failed"
         LOST = "lost", "Interrupted"  # its worker died; another took over
+        WAITING = "waiting", "Waiting"  # for a rate limit; what we have stays
 
     class Trigger(models.TextChoices):
         SCHEDULE = "schedule", "Schedule"
         BUTTON = "button", "Button"
         COMMAND = "command", "Command line"
         ADDED = "added", "Repository added"
+        HOOK = "hook", "Webhook"
+        POLL = "poll", "Change seen"  # by a look at the whole connection
 
     repository = models.ForeignKey(
         Repository,
@@ -43,6 +46,7 @@ class Crawl(models.Model):
     done = models.PositiveIntegerField(default=0)  # of `total`, in this phase
     total = models.PositiveIntegerField(default=0)
     message = models.TextField(blank=True, default="")
+    requests = models.PositiveIntegerField(default=0)  # to the provider's API
     counts = models.JSONField(default=dict)  # {"tags": 12, "new_events": 3, …}
 
     class Meta:

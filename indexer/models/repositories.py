@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from indexer.core.state import Reading
+from indexer.models.connections import Connection
 
 
 class Repository(models.Model):
@@ -29,6 +30,7 @@ class Repository(models.Model):
         DENIED = "denied", "No access"
         GONE = "gone", "Gone"
         TOO_LARGE = "too_large", "Too large"
+        WAITING = "waiting", "Waiting"  # for a rate limit; until `next_crawl_at`
 
     class ReadingChoice(models.TextChoices):
         TIME = "time", "One version per stage, the last assigned"
@@ -47,6 +49,33 @@ class Repository(models.Model):
     web_url = models.CharField(max_length=2000, blank=True, default="")
     description = models.TextField(blank=True, default="")
     is_demo = models.BooleanField(default=False)
+    # Of a connection's: who it is there, and how it is read.
+    connection = models.ForeignKey(
+        Connection,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="repositories",
+    )
+    server = models.CharField(max_length=255, blank=True, default="")  # host[:port]
+    provider_id = models.CharField(  # stays when it is renamed; "" is not known
+        max_length=64, blank=True, default=""
+    )
+    path = models.CharField(max_length=500, blank=True, default="")  # owner/name there
+    is_archived = models.BooleanField(default=False)
+    is_fork = models.BooleanField(default=False)
+    is_private = models.BooleanField(default=False)
+    pushed_at = models.DateTimeField(null=True, blank=True)  # as the provider says
+    checked_at = models.DateTimeField(null=True, blank=True)  # what we show was so then
+    hidden_at = models.DateTimeField(null=True, blank=True)  # not to be seen any more
+    hidden_why = models.CharField(max_length=300, blank=True, default="")
+    way = models.CharField(  # "" is the connection's
+        max_length=6, choices=Connection.Way.choices, blank=True, default=""
+    )
+    read_by = models.CharField(  # the last crawl; "" is Git alone
+        max_length=6, choices=Connection.Way.choices, blank=True, default=""
+    )
+    read_by_why = models.CharField(max_length=300, blank=True, default="")
     is_enabled = models.BooleanField(default=True)
     reading = models.CharField(  # "" is the site's default
         max_length=10, choices=ReadingChoice.choices, blank=True, default=""
@@ -89,6 +118,13 @@ class Repository(models.Model):
         indexes = [
             models.Index(fields=["next_crawl_at"], name="repository_next_crawl"),
         ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "server", "provider_id"],
+                condition=~models.Q(provider_id=""),
+                name="repository_once_at_its_provider",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -97,6 +133,20 @@ class Repository(models.Model):
     def stage_reading(self) -> Reading:
         """How its stage tags are read: as it says itself, else as the site does."""
         return Reading(self.reading or settings.MUSTER_READING)
+
+
+class FormerName(models.Model):
+    """A name that a repository had before it was renamed at its provider: links to it
+    lead on, as long as no other repository has the name."""
+
+    name = models.CharField(max_length=200, unique=True)
+    repository = models.ForeignKey(
+        Repository, on_delete=models.CASCADE, related_name="former_names"
+    )
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class RepositoryFacet(models.Model):

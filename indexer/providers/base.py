@@ -4,8 +4,10 @@ reads a whole snapshot of it. Nothing else in Muster knows how."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +17,7 @@ from indexer.core.snapshot import (
     GitTag,
     RepositorySnapshot,
 )
+from indexer.providers.errors import ProviderError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Remote:
     username: str = ""
     secret: str = field(default="", repr=False)
     mirror: Path = Path()  # the folder a mirror may use; may not exist yet
+    path: str = ""  # owner/name at its provider, where that is known
+    provider_id: str = ""
     allow_local: bool = False
     allow_private: bool = False
 
@@ -85,3 +90,147 @@ class Provider(Protocol):
 
 
 ProviderFactory = Callable[[Remote], Provider]
+
+
+# A provider's server, as one credential sees it --------------------------------------
+
+
+class OwnerKind(StrEnum):
+    """Whose repositories a connection takes (models.Connection.OwnerKind)."""
+
+    ORGANISATION = "org"
+    USER = "user"
+    GROUP = "group"
+    INSTALLATION = "app"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An organisation, user or group. `path` is as the provider spells it; `id` is the
+    provider's number and stays when it is renamed."""
+
+    kind: OwnerKind
+    id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRepository:
+    """A repository as a listing shows it. `id` is the provider's number (as text) and
+    stays when it is renamed or transferred; `path` is owner/name, groups included."""
+
+    id: str
+    path: str
+    default_branch: str = ""
+    description: str = ""
+    is_fork: bool = False
+    is_archived: bool = False
+    is_private: bool = False
+    is_empty: bool = False
+    pushed_at: datetime | None = None  # GitLab: last activity, which is a hint only
+
+
+class Ability(StrEnum):
+    """What a token may be allowed to do."""
+
+    READ = "read"  # list repositories and read them
+    TAGS = "tags"  # make and delete tags
+    CONTENTS = "contents"  # commit files
+    HOOKS = "hooks"  # make webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Whether a token may do something (None: cannot be told without trying), and a
+    sentence: how we know, or what to tick to allow it."""
+
+    ability: Ability
+    granted: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a credential is and may do."""
+
+    account: str  # whose it is: a login, an app's name
+    rights: tuple[Right, ...]
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteHook:
+    """A webhook at the provider that leads to `url`."""
+
+    id: str
+    url: str
+    is_active: bool
+    events: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryPage:
+    """What changed since an `etag`: None, nothing (it costs no request of a budget);
+    else the repositories pushed to last, newest first."""
+
+    repositories: tuple[RemoteRepository, ...] | None
+    etag: str = ""
+    has_more: bool = False
+
+
+class Host(Protocol):
+    """GitHub or GitLab as one credential sees it. Every list is whole: each method
+    reads every page and returns all of it, or raises; an answer that ends early, a
+    page that is none, a redirect, a hint that something was held back (X-GitHub-SSO)
+    raises. Raises only `errors.ProviderError`."""
+
+    def check(self, owner: Owner | None = None) -> Rights:
+        """Who the credential is and what it may do, for `owner` if given."""
+        ...
+
+    def find_owner(self, path: str) -> Owner:
+        """The organisation, user or group at `path` ("" the app's installation, or
+        whoever the token belongs to). Raises NotFound with what to do."""
+        ...
+
+    def list_repositories(
+        self, owner: Owner, *, with_subgroups: bool, progress: Progress = no_progress
+    ) -> list[RemoteRepository]:
+        """All repositories of an owner that the credential may see, in an order that
+        does not move while pages are read."""
+        ...
+
+    def fetch_repository(self, repository_id: str) -> RemoteRepository:
+        """One, by its number, wherever it is called to now. NotFound if it is gone or
+        hidden from us."""
+        ...
+
+    def pushed_lately(
+        self, owner: Owner, *, with_subgroups: bool, etag: str = "", page: int = 1
+    ) -> RepositoryPage:
+        """A page of an owner's repositories, those pushed to last first, by a
+        conditional request."""
+        ...
+
+    def fetch_listings(
+        self, repositories: Sequence[RemoteRepository]
+    ) -> Mapping[str, Listing | ProviderError]:
+        """The refs of many repositories in few requests, by repository id; for a
+        repository that could not be read alone, why. Raises for what concerns all."""
+        ...
+
+    def list_hooks(self, owner: Owner | None, repository: str = "") -> list[RemoteHook]:
+        """Webhooks of an owner, or of the repository at a path. Refused if the
+        credential may not see them."""
+        ...
+
+    def create_hook(
+        self, owner: Owner | None, repository: str, *, url: str, secret: str
+    ) -> RemoteHook:
+        """Make one for pushes, tags and what happens to repositories. Never retried
+        by itself. Refused if it may not be, with the reason."""
+        ...
+
+    def delete_hook(self, owner: Owner | None, repository: str, hook_id: str) -> None:
+        """Remove it; one that is gone already is no error."""
+        ...

@@ -1,4 +1,4 @@
-"""What can go wrong at a provider, in six words. Each carries one plain sentence for
+"""What can go wrong at a provider, in seven words. Each carries one plain sentence for
 the person who looks at the repository: what happened and what to do. It never holds a
 credential."""
 
@@ -27,8 +27,13 @@ class NotFound(ProviderError):
     """The remote says there is no such repository (or hides it from us)."""
 
 
+class Refused(ProviderError):
+    """The provider understood and will not (409, 422, a permission that is missing for
+    this one thing): asking again changes nothing."""
+
+
 class RateLimited(ProviderError):
-    """Come back at `retry_at`."""
+    """Come back at `retry_at` (aware, UTC): a state, not an error."""
 
     def __init__(self, sentence: str, retry_at: datetime) -> None:
         super().__init__(sentence)

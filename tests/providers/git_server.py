@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,34 +118,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._backend(body)
 
     def _backend(self, body: bytes) -> None:
-        address = urlsplit(self.path)
-        result = subprocess.run(
-            [GIT, "-c", "safe.directory=*", "http-backend"],
-            input=body,
-            capture_output=True,
-            check=False,
-            env={
-                "PATH": os.pathsep.join((os.path.dirname(GIT), "/usr/bin", "/bin")),
-                "GIT_PROJECT_ROOT": str(self.git.root),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-                "REQUEST_METHOD": self.command,
-                "PATH_INFO": address.path,
-                "QUERY_STRING": address.query,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "CONTENT_LENGTH": str(len(body)),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            },
+        status, headers, content = run_backend(
+            self.git.root, self.command, self.path, dict(self.headers.items()), body
         )
-        head, _, content = result.stdout.partition(b"\r\n\r\n")
-        headers = [
-            line.split(": ", 1) for line in head.decode("latin-1").splitlines() if line
-        ]
-        status = next((v for k, v in headers if k == "Status"), "200 OK")
-        self.send_response(int(status.split()[0]))
-        for key, value in headers:
-            if key != "Status":
-                self.send_header(key, value)
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.git.drip:
@@ -162,6 +140,44 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.wfile.write(content)
+
+
+def run_backend(
+    root: Path,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *configuration: str,
+) -> tuple[int, dict[str, str], bytes]:
+    """What `git http-backend` answers for the repositories below `root`: a status,
+    headers, content. `configuration` are `name=value` of git's own."""
+    address = urlsplit(target)
+    given = {key.lower(): value for key, value in headers.items()}
+    options = [part for value in configuration for part in ("-c", value)]
+    result = subprocess.run(
+        [GIT, "-c", "safe.directory=*", *options, "http-backend"],
+        input=body,
+        capture_output=True,
+        check=False,
+        env={
+            "PATH": os.pathsep.join((os.path.dirname(GIT), "/usr/bin", "/bin")),
+            "GIT_PROJECT_ROOT": str(root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROTOCOL": given.get("git-protocol", ""),
+            "REQUEST_METHOD": method,
+            "PATH_INFO": address.path,
+            "QUERY_STRING": address.query,
+            "CONTENT_TYPE": given.get("content-type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": given.get("content-encoding", ""),
+        },
+    )
+    head, _, content = result.stdout.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").splitlines()
+    answered = dict(line.split(": ", 1) for line in lines if line)
+    status = answered.pop("Status", "200 OK")
+    return int(status.split()[0]), answered, content
 
 
 def wait_until(done: object, seconds: float = 10) -> None:

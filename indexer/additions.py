@@ -30,7 +30,7 @@ from indexer.index_write import totals, write_state
 from indexer.ingest import IngestCounts, counts_of, fence
 from indexer.models import Artifact, Event, Problem, Repository, Tag
 from indexer.providers.base import Listing, Progress, Provider
-from indexer.providers.git.documents import TOO_MUCH
+from indexer.providers.documents import TOO_MUCH
 from indexer.snapshot_rows import (
     Selection,
     StoredSnapshot,

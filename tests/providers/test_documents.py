@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexer.core.snapshot import Document, RepositorySnapshot
-from indexer.providers.git import documents
+from indexer.providers import documents
 from indexer.yamlio import parse_document
 from tests.providers.conftest import ProviderOf, known_of, read
 from tests.providers.hostile import GOOD_FILE, GOOD_TAG
@@ -120,7 +120,7 @@ def test_what_can_no_longer_fit_is_not_even_parsed(
         parsed.append(blob_id)
         return parse_document(blob_id, data)
 
-    monkeypatch.setattr("indexer.providers.git.reading.parse_document", parse)
+    monkeypatch.setattr("indexer.providers.reading.parse_document", parse)
     files = {f"d{n:02}/dvc.yaml": values(300, n) for n in range(50)}
     repository = repository_of(tmp_path / "repo", files)
     read(provider_of(repository.path))

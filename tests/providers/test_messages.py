@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from indexer.core.snapshot import GitTag
+from indexer.providers import tag_chains
 from indexer.providers.base import Known
-from indexer.providers.git import tag_chains
 from tests.providers.conftest import ProviderOf, read
 from tests.providers.raw_repository import RawRepository
 

@@ -6,16 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.providers.git import trees
+from indexer.providers import trees
+from indexer.providers.git.hardening import Connection
 from indexer.providers.git.mirror import open_mirror
-from indexer.providers.git.trees import TreeWalk, parse_tree
+from indexer.providers.git.mirror_objects import MirrorObjects
+from indexer.providers.trees import TreeWalk, parse_tree
 from tests.providers.raw_repository import RawRepository
 
 
 def walk_of(repository: RawRepository, tmp_path: Path) -> TreeWalk:
     mirror = tmp_path / "mirrors" / "1"
     open_mirror(mirror, object_format="sha1", borrow_from=repository.path / "objects")
-    return TreeWalk(mirror)
+    connection = Connection(str(repository.path), "file")
+    return TreeWalk(
+        MirrorObjects(mirror, connection, fetches=False, first=True, end=0.0)
+    )
 
 
 @given(st.binary(max_size=300), st.sampled_from([20, 32]))

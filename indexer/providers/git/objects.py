@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
 from indexer.core.snapshot import ObjectType
 from indexer.providers.git import command
 from indexer.providers.git.command import GitFailed
+from indexer.providers.objects import Body, Header
 
 SECONDS = 300.0
 MAX_RESTARTS = 50  # damaged objects of one repository that we step over
@@ -18,24 +18,6 @@ T = TypeVar("T")
 
 
 TYPES = {kind.value.encode("ascii"): kind for kind in ObjectType}
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What an object is, without reading it."""
-
-    type: ObjectType
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """An object's content, cut at the limit that was asked for (`is_cut`)."""
-
-    object_id: str
-    type: ObjectType
-    data: bytes
-    is_cut: bool
 
 
 def read_headers(mirror: Path, object_ids: Collection[str]) -> dict[str, Header]:

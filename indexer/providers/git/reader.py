@@ -32,7 +32,9 @@ from indexer.providers.git.failures import (
 from indexer.providers.git.hardening import Connection, GitMissing
 from indexer.providers.git.listing import parse_listing
 from indexer.providers.git.mirror import objects_of, open_mirror, remove_mirror
-from indexer.providers.git.reading import Missing, Reading, problems_of_head
+from indexer.providers.git.mirror_objects import MirrorObjects
+from indexer.providers.objects import Missing
+from indexer.providers.reading import Reading, problems_of_head
 
 LISTING_SECONDS = 60.0
 FETCH_SECONDS = 360.0  # all fetches of one snapshot together
@@ -179,10 +181,17 @@ class GitProvider:
             object_format="sha256" if len(any_id) == 64 else "sha1",
             borrow_from=objects_of(clean.path) if clean.path else None,
         )
-        return Reading(
-            listing, known, progress, connection, self._remote.mirror,
-            fetches=clean.path is None, first=first, end=end,
-        ).snapshot()  # fmt: skip
+        objects = MirrorObjects(
+            self._remote.mirror,
+            connection,
+            fetches=clean.path is None,
+            first=first,
+            end=end,
+            head=listing.head,
+            known=known.commits.values(),
+            progress=progress,
+        )
+        return Reading(listing, known, progress, objects, first=first).snapshot()
 
 
 def _is_gone(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""Annotated tag objects of a mirror, and what each leads to in the end.
+"""Annotated tag objects, and what each leads to in the end.
 
 A tag object says what it tags and of what kind that is; neither need be true. Here
 every target is looked up, so that a commit is a commit that exists."""
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from indexer.core.git_objects import parse_tag_object
 from indexer.core.snapshot import ObjectType, TagObject
-from indexer.providers.git.objects import Header, read_bodies, read_headers
+from indexer.providers.objects import Header, Objects
 
 # How much is read of one tag or commit object, by how many tags there are: all of them
 # together must fit into memory, and few have a message of more than a page.
@@ -60,7 +59,7 @@ def most_bytes(tags: int) -> int:
 
 
 def read_tag_chains(
-    mirror: Path, object_ids: Collection[str], *, limit: int
+    objects: Objects, object_ids: Collection[str], *, limit: int
 ) -> TagChains:
     """Read these objects as far as they are tags, each cut at `limit` bytes, and the
     tags that those tag."""
@@ -69,11 +68,11 @@ def read_tag_chains(
     for _ in range(MAX_CHAIN):
         if not todo:
             break
-        headers = read_headers(mirror, todo)
+        headers = objects.headers(todo)
         chains.headers |= headers
         ids = [key for key in headers if headers[key].type is ObjectType.TAG]
         targets: dict[str, None] = {}
-        for body in read_bodies(mirror, ids, limit=limit):
+        for body in objects.bodies(ids, limit=limit):
             tag = parse_tag_object(body.object_id, body.data)
             if body.is_cut:
                 flaw = (

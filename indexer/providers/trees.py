@@ -10,10 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from indexer.core.snapshot import FileRef, ObjectType, Problem, text
-from indexer.providers.git.objects import read_bodies, read_headers
+from indexer.providers.objects import Objects
 
 MAX_ENTRIES = 1_000_000  # of one commit's tree, all folders together
 MAX_DEPTH = 64
@@ -81,10 +80,10 @@ def parse_tree(body: bytes, id_bytes: int) -> Tree:
 
 
 class TreeWalk:
-    """Finds the registry files of many trees of one mirror."""
+    """Finds the registry files of many trees of one repository."""
 
-    def __init__(self, mirror: Path) -> None:
-        self._mirror = mirror
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
         self._trees: dict[str, Tree | None] = {}  # None: cannot be read
         self._flaws: dict[str, str] = {}
         self._found: dict[str, Found] = {}
@@ -157,7 +156,8 @@ class TreeWalk:
 
     def _load_level(self, level: set[str]) -> None:
         ids = sorted(level)
-        headers = read_headers(self._mirror, ids)
+        self._objects.load_level(ids)
+        headers = self._objects.headers(ids)
         readable = []
         for tree_id in ids:
             self._trees[tree_id] = None
@@ -172,7 +172,7 @@ class TreeWalk:
             else:
                 self._flaws[tree_id] = "tree-damaged"  # until it was read
                 readable.append(tree_id)
-        for body in read_bodies(self._mirror, readable, limit=MAX_TREE_BYTES):
+        for body in self._objects.bodies(readable, limit=MAX_TREE_BYTES):
             try:
                 tree = parse_tree(body.data, len(body.object_id) // 2)
             except ValueError:

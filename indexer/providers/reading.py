@@ -1,4 +1,5 @@
-"""The reading of one snapshot from a mirror: tags, commits, registry files.
+"""The reading of one snapshot: tags, commits, registry files, wherever their objects
+come from.
 
 Objects that are missing mean that the remote changed since it was listed, or that the
 mirror is damaged: the first reading then raises Missing, to be begun again with fresh
@@ -8,11 +9,8 @@ machine, or the remote itself, cannot read, and says so."""
 from __future__ import annotations
 
 import contextlib
-import heapq
-import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from indexer.core.git_objects import parse_commit_object
 from indexer.core.snapshot import (
@@ -26,61 +24,36 @@ from indexer.core.snapshot import (
 )
 from indexer.core.tags import parse_tag_name
 from indexer.providers.base import Known, Listing, Progress
-from indexer.providers.errors import Unavailable
-from indexer.providers.git import command
-from indexer.providers.git.command import GitFailed
-from indexer.providers.git.documents import (
+from indexer.providers.documents import (
     Budget,
     places_in_order,
     refuse,
     was_refused,
 )
-from indexer.providers.git.failures import (
-    explain,
-    is_worth_a_second_try,
-    may_be_one_object,
-    place,
-)
-from indexer.providers.git.hardening import Connection
-from indexer.providers.git.objects import Header, read_bodies, read_headers
-from indexer.providers.git.tag_chains import most_bytes, read_tag_chains
-from indexer.providers.git.trees import TreeWalk
+from indexer.providers.objects import Header, Missing, Objects, Want
+from indexer.providers.tag_chains import most_bytes, read_tag_chains
+from indexer.providers.trees import TreeWalk
 from indexer.yamlio import MAX_BYTES, parse_document, refuse_document
-
-MAX_UNFETCHABLE = 20  # objects a remote lists and cannot read
-MAX_FETCHES = 200  # of one kind, to single out objects that a remote cannot read
-
-
-class Missing(Exception):
-    """Objects that the remote listed did not arrive."""
 
 
 class Reading:
-    """The reading of one snapshot: its input, and what was found so far. `end` is when
-    all fetching must be over, by `time.monotonic()`."""
+    """The reading of one snapshot: its input, and what was found so far."""
 
     def __init__(
         self,
         listing: Listing,
         known: Known,
         progress: Progress,
-        connection: Connection,
-        mirror: Path,
+        objects: Objects,
         *,
-        fetches: bool,
         first: bool,
-        end: float,
     ) -> None:
         self._listing = listing
         self._known = known
         self._progress = progress
-        self._connection = connection
-        self._mirror = mirror
-        self._fetches = fetches
+        self._objects = objects
         self._first = first
-        self._end = end
         self._problems = list(problems_of_head(listing))
-        self._unfetchable: set[str] = set()
         # `tags` may be a part of the listing, `raw_tags` never is.
         self._most_bytes = most_bytes(max(len(listing.tags), len(listing.raw_tags)))
 
@@ -99,53 +72,6 @@ class Reading:
             problems=tuple(self._problems),
         )
 
-    def _fetch(
-        self, object_ids: Collection[str], *, filtered: str, shallow: bool
-    ) -> None:
-        """Fetch objects into the mirror. One that the remote itself cannot read fails
-        a whole fetch; after a second look at the refs it is singled out by halves."""
-        have = self._have() if filtered and shallow else ""
-        waiting = [list(object_ids)]
-        for _ in range(MAX_FETCHES):
-            if not waiting:
-                return
-            wanted = waiting.pop()
-            try:
-                command.fetch(
-                    self._mirror,
-                    self._connection,
-                    wanted,
-                    filtered=filtered,
-                    shallow=shallow,
-                    have=have,
-                    seconds=max(self._end - time.monotonic(), 1.0),
-                )
-            except GitFailed as error:
-                if self._first and is_worth_a_second_try(error):
-                    raise Missing from None
-                if not may_be_one_object(error):
-                    raise explain(error, self._connection) from None
-                if len(wanted) == 1:
-                    self._give_up(wanted[0])
-                else:
-                    half = len(wanted) // 2
-                    waiting += [wanted[:half], wanted[half:]]
-        raise Unavailable(
-            f"{place(self._connection)} has too many objects that it cannot read "
-            "itself. Run git fsck there."
-        )
-
-    def _give_up(self, object_id: str) -> None:
-        """Go on without an object. Without the head, or too many, there is no going
-        on: a remote that fails must not look like one whose tags are broken."""
-        self._unfetchable.add(object_id)
-        is_too_much = len(self._unfetchable) > MAX_UNFETCHABLE
-        if is_too_much or object_id == self._listing.head:
-            raise Unavailable(
-                f"{place(self._connection)} cannot read objects of its own that it "
-                "lists. Run git fsck there."
-            )
-
     # Tags ---------------------------------------------------------------------------
 
     def _read_tags(self) -> list[GitTag]:
@@ -161,10 +87,10 @@ class Reading:
             for ref, object_id in listing.tags.items()
             if object_id not in known and object_id.strip("0")
         }
-        if self._fetches:
+        if self._objects.fetches:
             self._fetch_tags(new)
         self._progress("Reading tags", 0, len(new))
-        chains = read_tag_chains(self._mirror, list(new), limit=self._most_bytes)
+        chains = read_tag_chains(self._objects, list(new), limit=self._most_bytes)
         self._progress("Reading tags", len(new), len(new))
         tags = []
         for ref, object_id in listing.tags.items():
@@ -188,15 +114,11 @@ class Reading:
         wanted = dict.fromkeys(
             key for key, ref in new.items() if key in ours or ref in listing.peeled
         )
-        filtered = "blob:none" if len(ours) * 2 >= len(wanted) else "tree:0"
+        want = Want.TAGS_AND_TREES if len(ours) * 2 >= len(wanted) else Want.TAGS
         if listing.head and listing.head not in self._known.commits:
             wanted[listing.head] = None
-        present = read_headers(self._mirror, list(wanted))
-        absent = [key for key in wanted if key not in present]
-        if absent:
-            self._progress("Fetching", 0, len(absent))
-            self._fetch(absent, filtered=filtered, shallow=True)
-            self._progress("Fetching", len(absent), len(absent))
+        if wanted:
+            self._objects.load(wanted, want)
 
     def _lightweight(self, ref: str, object_id: str, header: Header | None) -> GitTag:
         """A ref without a tag object we could read. What a remote did not call an
@@ -204,11 +126,11 @@ class Reading:
         if header is not None and header.type is not ObjectType.TAG:
             is_commit = header.type is ObjectType.COMMIT
             return GitTag(ref, object_id, None, object_id if is_commit else None)
-        is_broken = object_id in self._unfetchable or not object_id.strip("0")
+        is_broken = object_id in self._objects.unreadable or not object_id.strip("0")
         if not is_broken:
-            if self._fetches and ref not in self._listing.peeled:
+            if self._objects.fetches and ref not in self._listing.peeled:
                 return GitTag(ref, object_id, None, object_id)
-            if self._first or self._fetches:
+            if self._first or self._objects.fetches:
                 raise Missing
         self._problems.append(
             Problem(
@@ -236,13 +158,8 @@ class Reading:
         new = [
             commit_id for commit_id in wanted if commit_id and commit_id not in known
         ]
-        headers = read_headers(self._mirror, new)
-        absent = [commit_id for commit_id in new if commit_id not in headers]
-        if absent and self._fetches:
-            self._fetch(absent, filtered="blob:none", shallow=True)
-            headers |= read_headers(self._mirror, absent)
-            absent = [commit_id for commit_id in absent if commit_id not in headers]
-        if self._must_have(absent):
+        headers = self._objects.load(new, Want.COMMITS)
+        if self._must_have(key for key in new if key not in headers):
             raise Missing
         commits = {key: known[key] for key in wanted if key and key in known}
         commits |= self._parse_commits(
@@ -259,25 +176,23 @@ class Reading:
     def _must_have(self, absent: Iterable[str]) -> bool:
         """Whether absent objects are a reason to begin again, or to give up."""
         return any(
-            self._first or (self._fetches and key not in self._unfetchable)
+            self._first
+            or (self._objects.fetches and key not in self._objects.unreadable)
             for key in absent
         )
 
     def _parse_commits(self, ids: list[str]) -> dict[str, GitCommit]:
         self._progress("Reading commits", 0, len(ids))
         parsed: dict[str, tuple[str, GitCommit]] = {}
-        for body in read_bodies(self._mirror, ids, limit=self._most_bytes):
+        for body in self._objects.bodies(ids, limit=self._most_bytes):
             tree_id, _, commit = parse_commit_object(body.object_id, body.data)
             parsed[body.object_id] = (tree_id, commit)
         if self._must_have(key for key in ids if key not in parsed):
             raise Missing
         roots = {tree_id for tree_id, _ in parsed.values() if tree_id}
-        if self._fetches and roots:
-            present = read_headers(self._mirror, list(roots))
-            absent = [root for root in roots if root not in present]
-            if absent:
-                self._fetch(absent, filtered="blob:none", shallow=False)
-        walk = TreeWalk(self._mirror)
+        if self._objects.fetches and roots:
+            self._objects.load(roots, Want.TREES)
+        walk = TreeWalk(self._objects)
         walk.load(roots)
         if self._must_have(walk.missing):
             raise Missing
@@ -291,17 +206,6 @@ class Reading:
             commits[commit_id] = replace(commit, files=files, problems=problems)
         self._progress("Reading commits", len(ids), len(ids))
         return commits
-
-    def _have(self) -> str:
-        """The newest commit that the mirror holds with its trees: the remote need not
-        send what it shares with that one. "" if there is none."""
-        newest = heapq.nlargest(
-            50,
-            self._known.commits.values(),
-            key=lambda commit: commit.committed.seconds if commit.committed else 0,
-        )
-        present = read_headers(self._mirror, [commit.id for commit in newest])
-        return next((commit.id for commit in newest if commit.id in present), "")
 
     # Registry files -----------------------------------------------------------------
 
@@ -319,7 +223,7 @@ class Reading:
         budget = Budget()
         done = 0
         with contextlib.closing(
-            read_bodies(self._mirror, readable, limit=MAX_BYTES)
+            self._objects.bodies(readable, limit=MAX_BYTES)
         ) as bodies:
             body = next(bodies, None)
             for blob_id, place in places.items():
@@ -350,13 +254,8 @@ class Reading:
         """Fetch these blobs; those that are not there to read, or too large, with the
         reason."""
         self._progress("Reading files", 0, len(new))
-        headers = read_headers(self._mirror, new)
-        absent = [blob_id for blob_id in new if blob_id not in headers]
-        if absent and self._fetches:
-            self._fetch(absent, filtered="blob:none", shallow=False)
-            headers |= read_headers(self._mirror, absent)
-            absent = [blob_id for blob_id in absent if blob_id not in headers]
-        if self._must_have(absent):
+        headers = self._objects.load(new, Want.BLOBS)
+        if self._must_have(key for key in new if key not in headers):
             raise Missing
         refused: dict[str, Document] = {}
         for blob_id in new:

@@ -8,11 +8,13 @@ from datetime import datetime
 
 
 class ProviderError(Exception):
-    """The repository could not be read; what we have stays."""
+    """The repository could not be read; what we have stays. `status` is that of the
+    HTTP answer that says so; 0: there was none, or it was not over HTTP."""
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, *, status: int = 0) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.status = status
 
 
 class AddressRefused(ProviderError):
@@ -35,8 +37,8 @@ class Refused(ProviderError):
 class RateLimited(ProviderError):
     """Come back at `retry_at` (aware, UTC): a state, not an error."""
 
-    def __init__(self, sentence: str, retry_at: datetime) -> None:
-        super().__init__(sentence)
+    def __init__(self, sentence: str, retry_at: datetime, *, status: int = 0) -> None:
+        super().__init__(sentence, status=status)
         self.retry_at = retry_at
 
 

@@ -10,8 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
+
+from django.utils import timezone
+
+# Nobody waits longer because a provider said so: GitHub's and GitLab's windows are an
+# hour at most.
+LONGEST_WAIT = timedelta(hours=1)
+# Told to wait without for how long: "at least one minute", then exponentially longer.
+# https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+UNSAID_WAIT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,11 @@ class Budget(Protocol):
         """Nobody asks before `until`: the provider said so."""
         ...
 
+    def back_off(self) -> datetime:
+        """Nobody asks anything for a while: the provider said so and not for how
+        long. Longer each time it goes on. Returns until when."""
+        ...
+
 
 @dataclass(slots=True)
 class Unlimited:
@@ -79,6 +93,9 @@ class Unlimited:
 
     def block(self, resource: str, until: datetime) -> None:
         """Whoever called sees the RateLimited that follows."""
+
+    def back_off(self) -> datetime:
+        return timezone.now() + UNSAID_WAIT
 
 
 def budget_of(connection_id: int, *, urgent: bool = False) -> Budget:

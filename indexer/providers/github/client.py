@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
 from github import Auth
 
 from indexer.budgets import Budget
+from indexer.providers import http_answers
+from indexer.providers.base import Progress, no_progress
 from indexer.providers.errors import (
     AccessDenied,
     AddressRefused,
     BadPayload,
     NotFound,
     ProviderError,
-    RateLimited,
     Refused,
     Unavailable,
 )
@@ -34,16 +34,20 @@ from indexer.providers.http import ProviderSession
 
 PLACE = "GitHub"
 MAX_PAGES = 1000
-MAX_REASON = 200
-# How long to wait where GitHub does not say: "at least one minute".
-# https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
-UNSAID_PAUSE = timedelta(minutes=1)
 
 OWNER_OR_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+/?", re.ASCII)
-NEXT = re.compile(r'<[^>]*>\s*;[^,]*\brel="?next"?')
 # What PyGithub raises where an answer is not as it thinks.
-SURPRISES = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError)
+SURPRISES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    http_answers.NotJson,
+)
 # Errors of a query that a smaller one does not have, or that pass by themselves.
 # https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 TOO_MUCH = frozenset(
@@ -78,7 +82,10 @@ class GitHubClient:
         bearer: str = "",
     ) -> None:
         self.api_url = api_url.rstrip("/")
-        self.budget = budget
+        self.is_anonymous = not (token or bearer)
+        # Such tokens do not say what they may do.
+        # https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats
+        self.is_fine_grained = token.startswith("github_pat_")
         self.session = ProviderSession(
             self.api_url, place=PLACE, budget=budget, allow_private=allow_private
         )
@@ -119,6 +126,7 @@ class GitHubClient:
         parameters: Mapping[str, Any] | None = None,
         *,
         inside: str = "",
+        progress: Progress = no_progress,
     ) -> list[Any]:
         """A whole list of objects, however many pages it has, or an error: never
         less. `inside` names the list where a page is an object that holds it beside
@@ -135,13 +143,14 @@ class GitHubClient:
                     "page": number,
                 },
             )
-            page, total = _page(answer.data, inside)
+            page, total = parse_page(answer.data, inside)
             mark = _mark(page)
             if mark in seen:
                 raise BadPayload(f"{PLACE} sent the same page of a list again.")
             seen.add(mark)
             found += page
-            if len(page) < PER_PAGE and not NEXT.search(answer.headers.get("link", "")):
+            progress("Listing repositories", len(found), total)
+            if not has_next(answer, page):
                 if len(found) < total:
                     raise BadPayload(
                         f"{PLACE} speaks of {total} entries and listed {len(found)}."
@@ -176,12 +185,13 @@ class GitHubClient:
             status, found, text = self._requester.requestJson(
                 method, url, dict(parameters or {}), headers, body
             )
-            data = json.loads(text) if text else None
-        except (*SURPRISES, ValueError) as error:
-            # The error may quote the request, hence the token.
+            data = http_answers.parse_json(text.encode()) if text else None
+        except SURPRISES as error:
+            # Without it: it may quote the request, and so the token.
             name = type(error).__name__
             raise BadPayload(
-                f"{PLACE} sent an answer that makes no sense ({name}). Try later."
+                f"{PLACE} sent an answer that makes no sense ({name}). Muster tries "
+                "again later."
             ) from None
         return Answer(status, data, found.get("etag", ""), found)
 
@@ -203,16 +213,15 @@ class GitHubClient:
     def _settle_error(
         self, error: Mapping[str, Any], answer: Answer, *, whole: bool
     ) -> None:
-        kind, reason = str(error.get("type", "")), clean_reason(error.get("message"))
+        kind, reason = str(error.get("type", "")), clean(error.get("message"))
         told = reason.lower()
         if kind == "RATE_LIMITED" or "secondary rate limit" in told:
-            until = _retry_at(answer.headers)
-            self.budget.block("graphql", until)
-            raise RateLimited(
-                f"GitHub's request limit is used up until {until:%H:%M} UTC.", until
-            )
+            raise self.session.rate_limited(self._requester.response, "graphql")
         if kind in TOO_MUCH or TOO_SLOW in told:
-            raise Unavailable(f"GitHub could not finish a query in time: {reason}")
+            raise Unavailable(
+                f"{PLACE} could not finish a query. It says: “{reason}”.",
+                status=answer.status,
+            )
         if not whole:
             raise query_error(kind, reason)
 
@@ -221,12 +230,15 @@ def query_error(kind: str, reason: str) -> ProviderError:
     """What an error of a query means; `reason` is clean already."""
     if kind == "NOT_FOUND":
         return NotFound(
-            "GitHub has no such thing, or hides it from this token. Check the token's "
-            "rights."
+            f"{PLACE} has no such thing, or hides it from this token. Check the "
+            "token's rights."
         )
     if kind in NOT_ALLOWED:
-        return AccessDenied(f"GitHub refuses the token this: {reason}")
-    return Refused(f"GitHub refused a query: {reason}")
+        return AccessDenied(
+            f"{PLACE} does not let the token read this. {PLACE} says: “{reason}”. "
+            "Check the token's rights."
+        )
+    return Refused(f"{PLACE} refused a query. {PLACE} says: “{reason}”.")
 
 
 def quoted(name: str) -> str:
@@ -239,9 +251,7 @@ def repository_path(full_name: str) -> str:
     """`/repos/owner/name`. Raises AddressRefused for a name GitHub cannot have."""
     owner, slash, name = full_name.partition("/")
     if not slash:
-        raise AddressRefused(
-            f"{clean_reason(full_name)} is not of the form owner/name."
-        )
+        raise AddressRefused(f"{clean(full_name)} is not of the form owner/name.")
     return f"/repos/{segment(owner)}/{segment(name)}"
 
 
@@ -250,20 +260,16 @@ def segment(name: str) -> str:
     Raises AddressRefused if it is none."""
     if not OWNER_OR_NAME.fullmatch(name) or name in {".", ".."}:
         raise AddressRefused(
-            f"“{clean_reason(name)}” is no name at GitHub: those have letters, digits, "
+            f"“{clean(name)}” is no name at GitHub: those have letters, digits, "
             "“.”, “_” and “-” only."
         )
     return name
 
 
-def clean_reason(text: object) -> str:
-    """What GitHub says, in one line without characters that cannot be seen, cut at
-    200."""
-    if not isinstance(text, str) or not text.strip():
-        return "no reason given"
-    line = " ".join(text.split())
-    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-    return line if len(line) <= MAX_REASON else line[: MAX_REASON - 1] + "…"
+def clean(text: object) -> str:
+    """A text of GitHub's, in one short line."""
+    found = http_answers.clean(text, ()) if isinstance(text, str) else ""
+    return found or "no reason given"
 
 
 def _auth(token: str, bearer: str) -> Auth.Auth | None:
@@ -275,10 +281,16 @@ def _auth(token: str, bearer: str) -> Auth.Auth | None:
 def _refuse_odd_path(path: str) -> None:
     parts = unquote(path).split("/")
     if not PATH.fullmatch(path) or ".." in parts or "." in parts:
-        raise AddressRefused(f"“{clean_reason(path)}” is no path of GitHub's API.")
+        raise AddressRefused(f"“{clean(path)}” is no path of GitHub's API.")
 
 
-def _page(data: Any, inside: str) -> tuple[list[Any], int]:
+def has_next(answer: Answer, page: Sequence[Any]) -> bool:
+    """Whether another page may follow. A page may be short and not the last, so
+    GitHub's word counts as well; it is only a hint, the address in it is not used."""
+    return len(page) >= PER_PAGE or 'rel="next"' in answer.headers.get("link", "")
+
+
+def parse_page(data: Any, inside: str = "") -> tuple[list[Any], int]:
     """The entries of a page, and of how many GitHub speaks (0: it does not say)."""
     total = 0
     if inside:
@@ -297,18 +309,3 @@ def _mark(page: list[Any]) -> str:
     first = page[0]
     name = next((first[key] for key in ("id", "ref", "sha") if key in first), first)
     return json.dumps(name, sort_keys=True)
-
-
-def _retry_at(headers: Mapping[str, str]) -> datetime:
-    """When a query may be asked again, by the headers of the answer that refused it;
-    in a minute if they do not say."""
-    now = datetime.now(UTC)
-    try:
-        if "retry-after" in headers:
-            return now + timedelta(seconds=max(1, int(headers["retry-after"])))
-        if headers.get("x-ratelimit-remaining") == "0":
-            until = datetime.fromtimestamp(int(headers["x-ratelimit-reset"]), UTC)
-            return max(until, now + timedelta(seconds=1))
-    except (KeyError, ValueError, OverflowError, OSError):
-        pass
-    return now + UNSAID_PAUSE

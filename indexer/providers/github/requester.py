@@ -44,9 +44,12 @@ class SessionRequester(Requester):
         )
         parts = urlsplit(api_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._sender = cast(
-            HTTPSRequestsConnectionClass, _Sender(session, self._origin)
-        )
+        self._sender = _Sender(session, self._origin)
+
+    @property
+    def response(self) -> requests.Response:
+        """The last that was received."""
+        return self._sender.response
 
     @property
     def _logger(self) -> logging.Logger:
@@ -67,7 +70,8 @@ class SessionRequester(Requester):
         session's matter."""
         if not url.startswith("/") and not url.startswith(f"{self._origin}/"):
             raise AddressRefused("An address of another server is not asked.")
-        return super().requestJson(verb, url, parameters, headers, input, self._sender)
+        ours = cast(HTTPSRequestsConnectionClass, self._sender)
+        return super().requestJson(verb, url, parameters, headers, input, ours)
 
 
 class _Sender:
@@ -85,8 +89,8 @@ class _Sender:
 
     def getresponse(self) -> _Received:
         verb, url, data, headers = self._request
-        response = self._session.request(verb, url, data=data, headers=headers)
-        return _Received(verb, response)
+        self.response = self._session.request(verb, url, data=data, headers=headers)
+        return _Received(verb, self.response)
 
     def close(self) -> None:
         """The session is closed with the client."""

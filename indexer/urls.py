@@ -15,6 +15,7 @@ from indexer.views import (
     favicon,
     health,
     history,
+    hooks,
     repositories,
 )
 
@@ -68,6 +69,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         repositories.remove,
         name="repository_remove",
     ),
+    path("hooks/github/<uuid:uuid>", hooks.github, name="hook_github"),
+    path("hooks/gitlab/<uuid:uuid>", hooks.gitlab, name="hook_gitlab"),
     path("api/v1/", include("indexer.api.urls")),
     path("favicon.ico", favicon.favicon, name="favicon"),
     path("healthz", health.healthz, name="healthz"),

@@ -110,6 +110,7 @@ class Migration(migrations.Migration):
                 ('blocked_until', models.DateTimeField(null=True)),
                 ('minute', models.BigIntegerField(default=0)),
                 ('in_minute', models.PositiveIntegerField(default=0)),
+                ('strikes', models.PositiveIntegerField(default=0)),
             ],
         ),
         migrations.AddField(

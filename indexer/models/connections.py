@@ -195,6 +195,8 @@ class RequestBudget(models.Model):
     blocked_until = models.DateTimeField(null=True)  # told to wait, or found out
     minute = models.BigIntegerField(default=0)  # of the count below, since 1970
     in_minute = models.PositiveIntegerField(default=0)
+    # Times in a row that the provider said to wait and not for how long.
+    strikes = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [

@@ -8,19 +8,40 @@ crawl: the database counts meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeVar
 
+import redis
+from django.conf import settings
 from django.utils import timezone
 
-# Nobody waits longer because a provider said so: GitHub's and GitLab's windows are an
-# hour at most.
-LONGEST_WAIT = timedelta(hours=1)
-# Told to wait without for how long: "at least one minute", then exponentially longer.
-# https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
-UNSAID_WAIT = timedelta(minutes=1)
+from indexer import budget_redis
+from indexer.budget_database import DatabaseStore
+from indexer.budget_redis import RedisStore
+from indexer.budget_rules import (
+    ALL,
+    UNSAID_WAIT,
+    Counts,
+    Wish,
+    bounded,
+    pace,
+    wait_of,
+)
+from indexer.models import Connection
+from indexer.providers.errors import RateLimited
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+REDIS_PAUSE = 30.0  # seconds for which a Redis that failed is left alone
+# What crawls use; of other kinds none is waited for.
+OF_CRAWLS = frozenset({"core", "graphql"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +119,174 @@ class Unlimited:
         return timezone.now() + UNSAID_WAIT
 
 
+class Store(Protocol):
+    """Where the budget of one connection is kept, for all workers."""
+
+    def admit(self, wish: Wish, now: datetime) -> datetime | None:
+        """Take the right to a request; None, or when to come back."""
+        ...
+
+    def record(self, resource: str, told: Told, now: datetime) -> None:
+        """Correct the numbers by what an answer said."""
+        ...
+
+    def block(self, resource: str, until: datetime) -> None:
+        """Nobody asks before `until`."""
+        ...
+
+    def back_off(self, now: datetime) -> datetime:
+        """Nobody asks anything for a while, longer each time in a row; until when."""
+        ...
+
+    def read(self) -> list[Counts]:
+        """All that is kept."""
+        ...
+
+    def forget(self) -> None:
+        """Remove it all."""
+        ...
+
+
+class _Stores:
+    """Redis if there is one and it answers, else the database."""
+
+    # Of this process, for all connections: until when Redis is left alone (by
+    # time.monotonic), and whether it was said that it fails.
+    resting_until = 0.0
+    was_said = False
+
+    def __init__(self, connection_id: int) -> None:
+        self._database = DatabaseStore(connection_id)
+        client = _redis(settings.CELERY_BROKER_URL)
+        self._redis = RedisStore(client, connection_id) if client else None
+
+    def ask(self, question: Callable[[Store], T]) -> T:
+        """The answer of the store that is to be asked."""
+        if self._redis is not None and time.monotonic() >= _Stores.resting_until:
+            try:
+                answer = question(self._redis)
+            except (redis.RedisError, OSError) as error:
+                self._rest(error)
+            else:
+                _Stores.was_said = False
+                return answer
+        return question(self._database)
+
+    @staticmethod
+    def _rest(error: Exception) -> None:
+        _Stores.resting_until = time.monotonic() + REDIS_PAUSE
+        if not _Stores.was_said:
+            logger.warning(
+                "Redis cannot be used (%s); the database counts requests meanwhile.",
+                type(error).__name__,
+            )
+        _Stores.was_said = True
+
+
+class SharedBudget:
+    """The budget of a connection that all workers share."""
+
+    def __init__(self, connection_id: int, *, urgent: bool) -> None:
+        self.spent = 0
+        self._connection_id = connection_id
+        self._urgent = urgent
+        self._stores = _Stores(connection_id)
+
+    @functools.cached_property
+    def _kind(self) -> str:
+        """The connection's; "" if it is gone. Runs one query."""
+        rows = Connection.objects.filter(pk=self._connection_id)
+        return rows.values_list("kind", flat=True).first() or ""
+
+    def admit(self, resource: str, cost: int = 1) -> None:
+        """Take the right to one request. Raises RateLimited."""
+        if self._kind:  # who is gone has no budget, and nothing to come back to
+            limit = pace(self._kind, resource, urgent=self._urgent)
+            wish = Wish(resource, cost, self._urgent, limit)
+            now = timezone.now()
+            until = self._stores.ask(lambda store: store.admit(wish, now))
+            if until is not None:
+                until = bounded(until, now)
+                place = Connection.Kind(self._kind).label
+                raise RateLimited(waiting_sentence(place, until), until)
+        self.spent += 1
+
+    def record(self, resource: str, told: Told) -> None:
+        """What the answer said."""
+        if self._kind:
+            now = timezone.now()
+            self._stores.ask(lambda store: store.record(resource, told, now))
+
+    def block(self, resource: str, until: datetime) -> None:
+        """Nobody asks before `until`, an hour from now at most."""
+        if self._kind:
+            until = bounded(until, timezone.now())
+            self._stores.ask(lambda store: store.block(resource, until))
+
+    def back_off(self) -> datetime:
+        """Nobody asks anything for a while. Returns until when."""
+        now = timezone.now()
+        if not self._kind:
+            return now + UNSAID_WAIT
+        return self._stores.ask(lambda store: store.back_off(now))
+
+
 def budget_of(connection_id: int, *, urgent: bool = False) -> Budget:
     """The shared budget of a connection; `urgent` work may use what is kept for it."""
-    raise NotImplementedError
+    return SharedBudget(connection_id, urgent=urgent)
 
 
 def budget_state(connection_id: int) -> BudgetState:
-    """What is left, for pages and the scheduler."""
-    raise NotImplementedError
+    """What is left, for pages and the scheduler. Runs one query, or none."""
+    now = timezone.now()
+    rows = _Stores(connection_id).ask(lambda store: store.read())
+    of_all = next((row.blocked_until for row in rows if row.resource == ALL), None)
+    waits = [of_all] if of_all is not None and of_all > now else []
+    states = []
+    for row in rows:
+        if row.resource == ALL:
+            continue
+        wish = Wish(row.resource, 1, urgent=False, pace=sys.maxsize)
+        until = wait_of(row, wish, now)
+        if until is not None and row.resource in OF_CRAWLS:
+            waits.append(until)
+        states.append(_state(row, of_all, now))
+    return BudgetState(tuple(states), max(waits, default=None))
+
+
+def forget_budget(connection_id: int) -> None:
+    """Remove all that is kept of a connection that goes."""
+    stores = _Stores(connection_id)
+    stores.ask(lambda store: store.forget())
+    DatabaseStore(connection_id).forget()
+
+
+def waiting_sentence(place: str, until: datetime) -> str:
+    """The sentence of a state, not of an error: `Waiting for GitHub until 14:05
+    UTC.`, in whole minutes, rounded up."""
+    minute = until.astimezone(UTC) + timedelta(seconds=59)
+    return f"Waiting for {place} until {minute:%H:%M} UTC."
+
+
+def _state(row: Counts, of_all: datetime | None, now: datetime) -> ResourceState:
+    blocks = [at for at in (row.blocked_until, of_all) if at is not None and at > now]
+    is_open = row.reset_at is None or row.reset_at <= now
+    return ResourceState(
+        resource=row.resource,
+        allowed=row.allowed,
+        remaining=None if is_open else row.remaining,
+        reset_at=None if is_open else row.reset_at,
+        blocked_until=max(blocks, default=None),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _redis(url: str) -> redis.Redis | None:
+    """A client of the queue's Redis, one for the process; None if the queue is no
+    Redis, or its address is malformed."""
+    if not url.startswith(("redis://", "rediss://")):
+        return None
+    try:
+        return budget_redis.client_of(url)
+    except (ValueError, redis.RedisError):
+        return None

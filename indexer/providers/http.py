@@ -27,7 +27,7 @@ from django.utils import timezone
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
-from indexer.budgets import Budget
+from indexer.budgets import Budget, waiting_sentence
 from indexer.providers import http_answers, http_limits
 from indexer.providers.errors import (
     AccessDenied,
@@ -137,7 +137,7 @@ class ProviderSession(requests.Session):
         else:
             self.budget.block(resource, until)
         return RateLimited(
-            waiting(self.place, until), until, status=response.status_code
+            waiting_sentence(self.place, until), until, status=response.status_code
         )
 
     # One exchange -----------------------------------------------------------------
@@ -287,11 +287,6 @@ class ProviderSession(requests.Session):
         ):
             raise refusal
         return followed
-
-
-def waiting(place: str, until: Any) -> str:
-    """The sentence of a state, not of an error."""
-    return f"Waiting for {place} until {until:%H:%M} UTC."
 
 
 def _origin(url: str) -> tuple[str, str, int]:

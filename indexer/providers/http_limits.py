@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from indexer.budgets import LONGEST_WAIT, Told
+from indexer.budget_rules import LONGEST_WAIT
+from indexer.budgets import Told
 
 SHORTEST_WAIT = timedelta(seconds=1)
 # A provider's clock may be wrong by so much before its times are put right; below it

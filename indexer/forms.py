@@ -7,9 +7,14 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from indexer.models import Repository
+from indexer.models import Connection, Repository
 from indexer.providers.errors import ProviderError
-from indexer.repositories import NameRefused, add_repository, change_repository
+from indexer.repositories import (
+    NameRefused,
+    add_repository,
+    change_connected_repository,
+    change_repository,
+)
 
 
 def _readings() -> list[tuple[str, str]]:
@@ -20,7 +25,7 @@ def _readings() -> list[tuple[str, str]]:
     ]
 
 
-def _text(
+def text_field(
     label: str, longest: int, help_text: str, *, required: bool = False, **attrs: str
 ) -> forms.CharField:
     return forms.CharField(
@@ -34,7 +39,7 @@ def _text(
     )
 
 
-def _secret(label: str, help_text: str) -> forms.CharField:
+def secret_field(label: str, help_text: str) -> forms.CharField:
     """A field that is written and never rendered with its value."""
     return forms.CharField(
         label=label,
@@ -50,7 +55,7 @@ def _secret(label: str, help_text: str) -> forms.CharField:
 class AddRepositoryForm(forms.Form):
     """A repository to connect. The token is written once and never shown again."""
 
-    url = _text(
+    url = text_field(
         "Address",
         2000,
         "Any Git remote: https://github.com/owner/name, git@host:owner/name.git, or, "
@@ -59,7 +64,7 @@ class AddRepositoryForm(forms.Form):
         spellcheck="false",
         autocapitalize="none",
     )
-    name = _text(
+    name = text_field(
         "Name in the catalog", 200, "Such as owner/name. Empty: from the address."
     )
     reading = forms.ChoiceField(
@@ -69,10 +74,10 @@ class AddRepositoryForm(forms.Form):
         help_text="Who holds a stage when several versions were assigned to it.",
         widget=forms.Select(attrs={"class": "form-select"}),
     )
-    username = _text(
+    username = text_field(
         "User name", 200, "For a token of GitHub or GitLab: leave it empty."
     )
-    secret = _secret("Token or password", "Kept encrypted and never shown again.")
+    secret = secret_field("Token or password", "Kept encrypted and never shown again.")
 
     def save(self, *, by: str) -> Repository | None:
         """Add it; None, with the reason beside the field, if it is refused."""
@@ -96,15 +101,15 @@ class AddRepositoryForm(forms.Form):
 class EditRepositoryForm(forms.Form):
     """How a connected repository is read. An empty token keeps the one there is."""
 
-    url = _text("Address", 2000, "", required=True, spellcheck="false")
+    url = text_field("Address", 2000, "", required=True, spellcheck="false")
     reading = forms.ChoiceField(
         label="How stages are read",
         choices=_readings,
         required=False,
         widget=forms.Select(attrs={"class": "form-select"}),
     )
-    username = _text("User name", 200, "")
-    secret = _secret("New token or password", "Empty: the one there is stays.")
+    username = text_field("User name", 200, "")
+    secret = secret_field("New token or password", "Empty: the one there is stays.")
     forget_secret = forms.BooleanField(
         label="Forget the token or password there is", required=False
     )
@@ -143,4 +148,49 @@ class EditRepositoryForm(forms.Form):
         except ProviderError as refusal:
             self.add_error("url", refusal.sentence)
             return False
+        return True
+
+
+class EditConnectedForm(forms.Form):
+    """How a repository of a connection is read: its address and its token are the
+    connection's."""
+
+    way = forms.ChoiceField(
+        label="How to read",
+        choices=[("", "As its connection says"), *Connection.Way.choices],
+        required=False,
+        help_text="Over the API no copy is kept; a mirror is a bare copy.",
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    reading = forms.ChoiceField(
+        label="How stages are read",
+        choices=_readings,
+        required=False,
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    is_enabled = forms.BooleanField(
+        label="Read it when it changes and by its button", required=False
+    )
+
+    def __init__(self, data: Any = None, *, repository: Repository) -> None:
+        super().__init__(
+            data,
+            initial={
+                "way": repository.way,
+                "reading": repository.reading,
+                "is_enabled": repository.is_enabled,
+            },
+        )
+        self.repository = repository
+
+    def save(self, *, by: str) -> bool:
+        """Change it; always so."""
+        data: dict[str, Any] = self.cleaned_data
+        change_connected_repository(
+            self.repository,
+            way=data["way"],
+            reading=data["reading"],
+            is_enabled=data["is_enabled"],
+            by=by,
+        )
         return True

@@ -28,17 +28,24 @@ def visible_repositories(user: User) -> QuerySet[Repository]:
     """The repositories whose models this person may see. Every query of pages and
     API starts here."""
     if can_read(user):
-        return Repository.objects.all()
+        return Repository.objects.filter(hidden_at__isnull=True)
     return Repository.objects.none()
+
+
+def reachable_repositories(user: User) -> QuerySet[Repository]:
+    """Those whose own page this person may open: an admin also sees the hidden ones,
+    which their provider does not show us any more."""
+    if can_manage(user):
+        return Repository.objects.all()
+    return visible_repositories(user)
 
 
 def within_sight(
     rows: QuerySet[Row], user: User, repository: str = "repository"
 ) -> QuerySet[Row]:
-    """`rows` of visible repositories; `repository` is the path to theirs. Where all
-    are visible no condition is added: even one that is always true would keep the
-    database from answering by an index."""
-    visible = visible_repositories(user)
-    if not visible.query.has_filters():
+    """`rows` of visible repositories; `repository` is the path to theirs. A hidden one
+    has no rows that are derived, so for whoever may read no condition is added: even
+    one that is always true would keep the database from answering by an index."""
+    if can_read(user):
         return rows
-    return rows.filter(**{f"{repository}__in": visible})
+    return rows.filter(**{f"{repository}__in": visible_repositories(user)})

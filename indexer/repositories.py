@@ -97,6 +97,20 @@ def change_repository(
             jobs.request_crawl(repository, trigger=Crawl.Trigger.BUTTON, by=by)
 
 
+def change_connected_repository(
+    repository: Repository, *, way: str, reading: str, is_enabled: bool, by: str = ""
+) -> None:
+    """Change how a repository of a connection is read, and crawl it anew. `way` "" is
+    the connection's."""
+    repository.way = way
+    repository.reading = reading
+    repository.is_enabled = is_enabled
+    with transaction.atomic():
+        repository.save(update_fields=["way", "reading", "is_enabled"])
+        if is_enabled:
+            jobs.request_crawl(repository, trigger=Crawl.Trigger.BUTTON, by=by)
+
+
 def remove_repository(repository: Repository) -> None:
     """Forget a repository with its index, memory of tags and mirror. A crawl that runs
     loses its lease and stops. Git keeps everything."""

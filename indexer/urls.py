@@ -11,6 +11,7 @@ from indexer.page_addresses import (
 )
 from indexer.views import (
     artifacts,
+    connections,
     dashboard,
     favicon,
     health,
@@ -68,6 +69,32 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "repositories/<repository:repository>/-/remove",
         repositories.remove,
         name="repository_remove",
+    ),
+    path("connections", connections.connections, name="connections"),
+    path("connections/add/<slug:kind>", connections.add, name="connection_add"),
+    path("connections/<uuid:uuid>/", connections.connection, name="connection"),
+    path(
+        "connections/<uuid:uuid>/review", connections.review, name="connection_review"
+    ),
+    path(
+        "connections/<uuid:uuid>/connect",
+        connections.connect,
+        name="connection_connect",
+    ),
+    path(
+        "connections/<uuid:uuid>/discard",
+        connections.discard,
+        name="connection_discard",
+    ),
+    path("connections/<uuid:uuid>/look", connections.look, name="connection_look"),
+    path(
+        "connections/<uuid:uuid>/hook",
+        connections.hook_secret,
+        name="connection_hook",
+    ),
+    path("connections/<uuid:uuid>/edit", connections.edit, name="connection_edit"),
+    path(
+        "connections/<uuid:uuid>/remove", connections.remove, name="connection_remove"
     ),
     path("hooks/github/<uuid:uuid>", hooks.github, name="hook_github"),
     path("hooks/gitlab/<uuid:uuid>", hooks.gitlab, name="hook_gitlab"),

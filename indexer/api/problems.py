@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from http import HTTPStatus
+from typing import cast
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from indexer.core.snapshot import Json
+from indexer.permissions import User
+from indexer.renames import renamed_address
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +70,12 @@ def add_problem_handlers(api: NinjaAPI) -> None:
 
     @api.exception_handler(ApiProblem)
     def known(request: HttpRequest, error: ApiProblem) -> HttpResponse:
+        return problem_response(error)
+
+    @api.exception_handler(NotThere)
+    def not_there(request: HttpRequest, error: NotThere) -> HttpResponse:
+        if address := renamed_address(request, cast(User, request.user)):
+            return HttpResponseRedirect(address)
         return problem_response(error)
 
     @api.exception_handler(AuthenticationError)

@@ -8,13 +8,14 @@ from typing import Concatenate, ParamSpec, cast
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.encoding import escape_uri_path
 from django_htmx.http import HttpResponseClientRedirect, push_url
 from django_htmx.middleware import HtmxDetails
 
 from indexer.permissions import User, can_manage, can_read
+from indexer.renames import renamed_address
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -60,6 +61,23 @@ def manager_required(view: HtmxView[P]) -> View[P]:
         return _to_login(asked)
 
     return checked
+
+
+def follows_renames(view: HtmxView[P]) -> HtmxView[P]:
+    """Lead on from a name that the repository in the address had before."""
+
+    @wraps(view)
+    def led_on(
+        request: HtmxHttpRequest, /, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except Http404:
+            if address := renamed_address(request, request.user):
+                return HttpResponseRedirect(address)
+            raise
+
+    return led_on
 
 
 def _to_login(request: HtmxHttpRequest) -> HttpResponseBase:

@@ -26,7 +26,12 @@ from indexer.models import (
 from indexer.page_addresses import artifact_url
 from indexer.permissions import User, within_sight
 from indexer.stages import ordered_stages
-from indexer.views.access import HtmxHttpRequest, reader_required, wants_fragment
+from indexer.views.access import (
+    HtmxHttpRequest,
+    follows_renames,
+    reader_required,
+    wants_fragment,
+)
 from indexer.views.commands import get_commands, register_commands
 from indexer.views.pages import page_links
 
@@ -58,6 +63,7 @@ def get_artifact(user: User, repository: str, artifact: str) -> Artifact:
 
 
 @reader_required
+@follows_renames
 @require_safe
 def artifact(
     request: HtmxHttpRequest, repository: str, artifact: str, version: str = ""

@@ -14,6 +14,7 @@ from indexer.models import Artifact, Event
 from indexer.permissions import visible_repositories
 from indexer.views.access import (
     HtmxHttpRequest,
+    follows_renames,
     reader_required,
     shown_at,
     wants_fragment,
@@ -25,6 +26,7 @@ from indexer.views.pages import page_links
 
 
 @reader_required
+@follows_renames
 @require_safe
 def artifact_history(
     request: HtmxHttpRequest, repository: str, artifact: str

@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Prefetch, Q, QuerySet
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import (
@@ -16,61 +15,55 @@ from django.views.decorators.http import (
 )
 from django_htmx.http import trigger_client_event
 
-from indexer.forms import AddRepositoryForm, EditRepositoryForm
+from indexer.forms import AddRepositoryForm, EditConnectedForm, EditRepositoryForm
 from indexer.gone_tags import gone_tags
 from indexer.jobs import request_crawl
 from indexer.models import Crawl, Repository
-from indexer.permissions import User, can_manage, visible_repositories
+from indexer.permissions import (
+    User,
+    can_manage,
+    reachable_repositories,
+)
 from indexer.repositories import remove_repository
 from indexer.templatetags.crawl_tags import crawl_mark, is_waiting, running_crawl
 from indexer.views.access import (
     HtmxHttpRequest,
+    follows_renames,
     manager_required,
     reader_required,
     shown_at,
     wants_fragment,
 )
+from indexer.views.repository_rows import (
+    REPOSITORIES_A_PAGE,
+    clean_search,
+    narrowed,
+    state_choices,
+    with_crawl,
+)
 
-REPOSITORIES_A_PAGE = 100
 PROBLEMS_A_PAGE = 50
 CRAWLS_SHOWN = 10
 
 
-def with_crawl(rows: QuerySet[Repository]) -> QuerySet[Repository]:
-    """Each with the crawl that runs now, if any, as `running`."""
-    running = Crawl.objects.filter(status=Crawl.Status.RUNNING)
-    return rows.defer("secret").prefetch_related(
-        Prefetch("crawls", running, to_attr="running")
-    )
-
-
 def get_repository(user: User, name: str) -> Repository:
     """The repository, or 404."""
-    return get_object_or_404(with_crawl(visible_repositories(user)), name=name)
+    return get_object_or_404(with_crawl(reachable_repositories(user)), name=name)
 
 
 @reader_required
 @require_safe
 def repositories(request: HtmxHttpRequest) -> HttpResponseBase:
     """Every repository one may see."""
-    rows = with_crawl(visible_repositories(request.user)).order_by("name")
-    q = request.GET.get("q", "").replace("\0", "").strip()[:200]
-    if q:
-        rows = rows.filter(
-            Q(name__icontains=q) | Q(url__icontains=q) | Q(message__icontains=q)
-        )
+    manager = can_manage(request.user)
+    q = clean_search(request.GET.get("q", ""))
     state = request.GET.get("state", "")
-    if state == "problems":
-        rows = rows.filter(
-            Q(problem_count__gt=0)
-            | ~Q(
-                state__in=[
-                    Repository.State.OK,
-                    Repository.State.NEW,
-                    Repository.State.EMPTY,
-                ]
-            )
-        )
+    rows = narrowed(
+        with_crawl(reachable_repositories(request.user)).order_by("name"),
+        q=q,
+        state=state,
+        hidden=manager,
+    )
     page = Paginator(rows, REPOSITORIES_A_PAGE).get_page(request.GET.get("page"))
     pairs = {"q": q, "state": state, "page": page.number if page.number > 1 else ""}
     query = urlencode({name: value for name, value in pairs.items() if value})
@@ -79,9 +72,10 @@ def repositories(request: HtmxHttpRequest) -> HttpResponseBase:
         "page": page,
         "q": q,
         "state": state,
+        "states": state_choices(state, hidden=manager),
         "list_query": query,
         "is_active": any(running_crawl(row) or is_waiting(row) for row in page),
-        "can_manage": can_manage(request.user),
+        "can_manage": manager,
     }
     if wants_fragment(request):
         response = render(request, "indexer/repository_list.html#list", context)
@@ -90,6 +84,7 @@ def repositories(request: HtmxHttpRequest) -> HttpResponseBase:
 
 
 @reader_required
+@follows_renames
 @require_safe
 def repository(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
     """One repository: its state, problems and last crawls."""
@@ -157,9 +152,8 @@ def add(request: HtmxHttpRequest) -> HttpResponseBase:
 def edit(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
     """Change how a repository is read."""
     shown = get_repository(request.user, repository)
-    form = EditRepositoryForm(
-        request.POST if request.method == "POST" else None, repository=shown
-    )
+    kind = EditConnectedForm if shown.connection_id else EditRepositoryForm
+    form = kind(request.POST if request.method == "POST" else None, repository=shown)
     if (
         request.method == "POST"
         and form.is_valid()

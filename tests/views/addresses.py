@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
+CONNECTION = "6f1a2a52-0c5c-4d57-9d5a-6a3b1f1f4c10"  # tests/views/test_connections.py
 SAMPLES = {
     "<repository:repository>": "acme/churn",
     "<artifact:artifact>": "churn",
     "<version:version>": "v1.0.0",
+    "<slug:kind>": "github",
+    "<uuid:uuid>": CONNECTION,
 }
 
 
@@ -30,4 +33,6 @@ def walk(
         yield f"/{route}", entry
 
 
-OUR_ADDRESSES = sorted({address for address, _ in walk()})
+# Providers call these, with a signature instead of a session: tests/test_hooks.py.
+HOOKS = {address for address, _ in walk() if address.startswith("/hooks/")}
+OUR_ADDRESSES = sorted({address for address, _ in walk()} - HOOKS)

@@ -15,7 +15,9 @@ WRITES = {
     "/repositories/acme/churn/-/remove",
     "/repositories/add",
 }
-READS = sorted(set(OUR_ADDRESSES) - OPEN - WRITES - {"/logout"})
+# Of connections nobody but an admin sees anything: tests/views/test_connections.py.
+CONNECTIONS = {name for name in OUR_ADDRESSES if name.startswith("/connections")}
+READS = sorted(set(OUR_ADDRESSES) - OPEN - WRITES - CONNECTIONS - {"/logout"})
 
 
 def test_the_lists_name_every_address() -> None:

@@ -190,7 +190,7 @@ def test_the_first_crawls_are_told_until_they_end(
 def test_every_page_says_how_old_the_index_is(bob: Client, acme: Repository) -> None:
     for address in ("/", "/activity", "/repositories", "/models/acme/churn/-/churn"):
         text = text_of(bob.get(address).content.decode())
-        assert "1 repository · oldest crawl just now" in text
+        assert "1 repository · oldest look just now" in text
     Repository.objects.update(state=Repository.State.DENIED)
     assert "1 cannot be read" in text_of(bob.get("/").content.decode())
 

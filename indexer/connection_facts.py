@@ -1,0 +1,149 @@
+"""What pages say of a connection: how it is, how far, how fresh, what is left of its
+requests, and its webhooks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Max, Min, Q, QuerySet
+
+from indexer.budgets import BudgetState, budget_state
+from indexer.connections import Progress, progress_of
+from indexer.models import Connection, Hook, Repository
+
+VISIBLE = Q(repositories__hidden_at__isnull=True)
+BUSY_SECONDS = 2  # between two looks of a page while work goes on
+WAITING_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """A connection in the list, with how many of its repositories were read."""
+
+    connection: Connection
+    done: int
+    total: int
+    budget: BudgetState
+    hooks: HookCounts
+
+    @property
+    def is_busy(self) -> bool:
+        return is_looking(self.connection) or (
+            self.connection.is_enabled
+            and self.done < self.total
+            and self.connection.state in {Connection.State.OK, Connection.State.NEW}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What moves on a connection's page. `oldest` is when the repository looked at
+    longest ago was as we show it."""
+
+    connection: Connection
+    progress: Progress
+    budget: BudgetState
+    oldest: datetime | None
+
+    @property
+    def to_do(self) -> int:
+        return max(0, self.progress.total - self.progress.done)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether work goes on, so that the page asks again."""
+        return is_looking(self.connection) or bool(
+            self.progress.running or self.to_do > self.progress.waiting
+        )
+
+    @property
+    def poll_seconds(self) -> int:
+        """How long until the page asks again; 0: it does not."""
+        if self.connection.state == Connection.State.WAITING or self.progress.waiting:
+            return BUSY_SECONDS if self.progress.running else WAITING_SECONDS
+        return BUSY_SECONDS if self.is_busy else 0
+
+    @property
+    def mark(self) -> str:
+        """Changes when the list of repositories has something else to show."""
+        running = ",".join(str(row.pk) for row in self.progress.running)
+        at = self.connection.polled_at
+        return f"{self.progress.done}-{self.progress.total}-{running}-{at or ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class HookCounts:
+    """A connection's webhooks: `made` by Muster, `wanted` and not made yet, `by_hand`
+    to be made by a person; `last`: when the newest delivery came."""
+
+    made: int = 0
+    wanted: int = 0
+    by_hand: int = 0
+    last: datetime | None = None
+
+
+def is_looking(connection: Connection) -> bool:
+    """Whether a look at the provider is owed or under way."""
+    return connection.is_enabled and (
+        connection.requested_seq > connection.done_seq
+        or connection.lease_id is not None
+        or connection.state == Connection.State.NEW
+    )
+
+
+def facts_of(connection: Connection) -> Facts:
+    """Everything on its page that moves."""
+    oldest = Repository.objects.filter(
+        connection=connection, hidden_at__isnull=True, is_enabled=True
+    ).aggregate(oldest=Min("checked_at"))["oldest"]
+    return Facts(
+        connection, progress_of(connection), budget_state(connection.pk), oldest
+    )
+
+
+def connection_list() -> list[ConnectionRow]:
+    """Every connection for the list, drafts last."""
+    rows = _counted(Connection.objects.defer("secret", "access"))
+    hooks = _hooks_of(rows)
+    found = [
+        ConnectionRow(
+            row,
+            row.read_count,  # type: ignore[attr-defined]
+            row.repository_count,  # type: ignore[attr-defined]
+            budget_state(row.pk),
+            hooks.get(row.pk, HookCounts()),
+        )
+        for row in rows
+    ]
+    found.sort(key=lambda row: row.connection.state == Connection.State.DRAFT)
+    return found
+
+
+def _counted(rows: QuerySet[Connection]) -> QuerySet[Connection]:
+    return rows.annotate(
+        repository_count=Count("repositories", filter=VISIBLE),
+        read_count=Count(
+            "repositories", filter=VISIBLE & ~Q(repositories__state="new")
+        ),
+    )
+
+
+def _hooks_of(connections: QuerySet[Connection]) -> dict[int, HookCounts]:
+    """By connection. One query."""
+    of_state = {state: Count("pk", filter=Q(state=state)) for state in Hook.State}
+    counts = (
+        Hook.objects.filter(connection__in=[row.pk for row in connections])
+        .values("connection")
+        .annotate(last=Max("last_delivery_at"), **of_state)
+        .order_by("connection")
+    )
+    return {
+        row["connection"]: HookCounts(
+            made=row[Hook.State.MADE],
+            wanted=row[Hook.State.WANTED],
+            by_hand=row[Hook.State.MANUAL] + row[Hook.State.REFUSED],
+            last=row["last"],
+        )
+        for row in counts
+    }

@@ -1,0 +1,443 @@
+"""A GitHub Enterprise Server for tests, over real bare repositories: REST below
+/api/v3, GraphQL at /api/graphql, Git over HTTP, webhooks. It keeps state, gives every
+answer GitHub's own shape, and holds what it is asked and what it answers against
+GitHub's description (tests/fixtures/github).
+
+`python -m tests.providers.github_server --root DIR --port N [--demo 60]` runs it alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import itertools
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from tests.providers.api_requests import (
+    Delivery,
+    Fault,
+    Grant,
+    Match,
+    RateLimit,
+    Refusal,
+    Reply,
+    Request,
+    token_of,
+)
+from tests.providers.api_server import ApiServer, serve
+from tests.providers.github_graphql import GraphQL
+from tests.providers.github_payloads import Payloads, message
+from tests.providers.github_rest import add_routes
+from tests.providers.github_state import (
+    JSON,
+    Account,
+    App,
+    Conventions,
+    Hook,
+    Installation,
+    Repository,
+    now,
+)
+
+API = "/api/v3"
+CLASSIC = frozenset({"repo", "read:org", "admin:org_hook", "admin:repo_hook"})
+NONE = "0" * 40
+
+
+class GitHubServer(ApiServer):
+    """`server.token` is a classic token that may do everything."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.token = "ghp_" + uuid.uuid4().hex
+        self.tokens[self.token] = Grant("robot", CLASSIC)
+        self.accounts: dict[str, Account] = {}  # by login in lower case
+        self.rows: dict[int, Repository] = {}
+        self.moved: dict[str, int] = {}  # paths a repository had, in lower case
+        self.hooks: dict[int, Hook] = {}
+        self.apps: dict[int, App] = {}
+        self.installations: dict[int, Installation] = {}
+        self.limits = {name: RateLimit() for name in ("core", "graphql")}
+        self.conventions = Conventions()
+        self.sso = ""  # the X-GitHub-SSO header of every list
+        self.sso_owners: set[str] = set()  # whose answers are 403 without it
+        self.link_base = ""  # what paging links begin with; "": our own address
+        self.tree_limit = 100_000  # entries of a recursive tree
+        self.node_limit = 500_000  # of a GraphQL query, as GitHub counts them
+        self.heavy_at = 0  # nodes at which a query is answered 502; 0: never
+        self.delivers = False  # pushes are told to the webhooks
+        self.ids = itertools.count(1001)
+        self.graphql = GraphQL(self)
+        self.add_owner("robot", kind="user")
+        add_routes(self)
+        self.route("POST", "/api/graphql", self.graphql.answer)
+
+    @property
+    def payloads(self) -> Payloads:
+        return Payloads(self.url, self.conventions)
+
+    # Making things ------------------------------------------------------------------
+
+    def add_owner(self, login: str, kind: str = "org") -> Account:
+        """An organisation ("org") or a user ("user")."""
+        account = Account(next(self.ids), login, kind)
+        self.accounts[login.lower()] = account
+        return account
+
+    def add_repository(
+        self,
+        path: str,
+        bare: Path,
+        *,
+        private: bool = False,
+        fork: bool = False,
+        archived: bool = False,
+        description: str | None = None,
+        pushed_at: datetime | None = None,
+    ) -> str:
+        """Serve a bare repository as owner/name; its id. A new owner is made."""
+        login, _, name = path.partition("/")
+        owner = self.accounts.get(login.lower()) or self.add_owner(login)
+        row = Repository(
+            next(self.ids),
+            owner,
+            name,
+            bare,
+            is_private=private,
+            is_fork=fork,
+            is_archived=archived,
+            description=description,
+            pushed_at=pushed_at or now(),
+        )
+        row.seen_refs = row.store.refs()
+        self.rows[row.id] = row
+        return str(row.id)
+
+    def add_token(
+        self,
+        token: str,
+        *scopes: str,
+        account: str = "robot",
+        private: bool = True,
+        repositories: frozenset[str] | None = None,
+        expires_at: datetime | None = None,
+    ) -> str:
+        """A classic token with these scopes; one that begins with github_pat_ is fine
+        grained, and its scopes are permissions: contents:write, webhooks:write,
+        organization_hooks:write."""
+        kind = "fine" if token.startswith("github_pat_") else "personal"
+        self.tokens[token] = Grant(
+            account, frozenset(scopes), kind, private, repositories, expires_at
+        )
+        return token
+
+    def add_app(self, slug: str, public_key: str, **permissions: str) -> int:
+        """An app whose JWTs are signed with the private part of this key (PEM)."""
+        permissions = {"metadata": "read", "contents": "read", **permissions}
+        owner = self.accounts["robot"]
+        app = App(next(self.ids), slug, owner, public_key, permissions)
+        self.apps[app.id] = app
+        return app.id
+
+    def install(
+        self, app_id: int, login: str, repositories: frozenset[str] | None = None
+    ) -> int:
+        """Install an app at an account, for repositories of these ids (None: all)."""
+        app = self.apps[app_id]
+        row = Installation(
+            next(self.ids),
+            app,
+            self.accounts[login.lower()],
+            app.permissions,
+            repositories,
+        )
+        self.installations[row.id] = row
+        return row.id
+
+    # Changing things ----------------------------------------------------------------
+
+    def repository(self, path: str) -> Repository:
+        """The row of owner/name, to read or to change."""
+        found = self.find(path)
+        assert found is not None, f"no repository {path}"
+        return found
+
+    def rename(self, path: str, name: str) -> None:
+        row = self.repository(path)
+        self.moved[path.lower()] = row.id
+        row.name = name
+        row.updated_at = now()
+
+    def transfer(self, path: str, owner: str) -> None:
+        row = self.repository(path)
+        self.moved[path.lower()] = row.id
+        row.owner = self.accounts[owner.lower()]
+        row.updated_at = now()
+
+    def delete(self, path: str) -> None:
+        row = self.repository(path)
+        del self.rows[row.id]
+
+    def archive(self, path: str, archived: bool = True) -> None:
+        self.repository(path).is_archived = archived
+
+    def hide(self, path: str, hidden: bool = True) -> None:
+        """As if no token had a right to it any more."""
+        self.repository(path).is_hidden = hidden
+
+    def touch(self, path: str, when: datetime | None = None) -> None:
+        """Say that it was pushed to, and tell the webhooks if the server delivers."""
+        row = self.repository(path)
+        row.pushed_at = when or max(now(), row.pushed_at + timedelta(seconds=1))
+        row.updated_at = row.pushed_at
+        before, row.seen_refs = row.seen_refs, row.store.refs()
+        if self.delivers:
+            self._tell_of_push(row, before, row.seen_refs)
+
+    @contextmanager
+    def pushing(self, path: str) -> Iterator[Path]:
+        """Change the bare repository given; when done, it was pushed to."""
+        yield self.repository(path).bare
+        self.touch(path)
+
+    def pushed(self, path: str) -> None:
+        self.touch(path)
+
+    # Limits -------------------------------------------------------------------------
+
+    def secondary_limit(
+        self, match: Match, retry_after: int = 60, **what: Any
+    ) -> Fault:
+        """A fault: "secondary rate limit", with `Retry-After` in seconds."""
+        body = {
+            "message": "You have exceeded a secondary rate limit. Please wait a few "
+            "minutes before you try again.",
+            "documentation_url": "https://docs.github.com/rest/overview/rate-limits",
+        }
+        headers = {"Retry-After": str(retry_after)}
+        return self.fault(match, status=403, body=body, headers=headers, **what)
+
+    # Finding things -----------------------------------------------------------------
+
+    def find(self, path: str) -> Repository | None:
+        wanted = path.lower()
+        rows = self.rows.values()
+        return next((row for row in rows if row.path.lower() == wanted), None)
+
+    def may_see(self, grant: Grant | None, row: Repository) -> bool:
+        if row.is_hidden:
+            return False
+        if grant is not None and grant.repositories is not None:
+            return str(row.id) in grant.repositories
+        if grant is not None and grant.kind == "installation":
+            return grant.account == row.owner.login
+        if not row.is_private:
+            return True
+        if grant is None or not grant.private:
+            return False
+        return grant.kind == "fine" or "repo" in grant.scopes
+
+    def may(self, grant: Grant | None, thing: str, row: Repository | None) -> bool:
+        """Whether a token has a right: contents, webhooks or organization_hooks."""
+        if grant is None or (row is not None and not self.may_see(grant, row)):
+            return False
+        if grant.kind != "personal":
+            return f"{thing}:write" in grant.scopes
+        if thing == "contents":
+            return "repo" in grant.scopes or (
+                "public_repo" in grant.scopes and row is not None and not row.is_private
+            )
+        classic = {
+            "webhooks": {"repo", "admin:repo_hook", "write:repo_hook"},
+            "organization_hooks": {"admin:org_hook"},
+        }
+        return bool(classic[thing] & grant.scopes)
+
+    # The way of a request -----------------------------------------------------------
+
+    def prepare(self, request: Request) -> None:
+        given = token_of(request.headers)
+        if given.count(".") == 2:
+            request.grant = self._app_grant(given)
+        elif given:
+            request.grant = self._grant(given)
+        if request.path == "/api/graphql":
+            if request.grant is None:
+                raise Refusal(message(401, "This endpoint requires authentication"))
+            return
+        if request.path != f"{API}/rate_limit" and not self.limits["core"].spend():
+            text = f"API rate limit exceeded for {request.grant and 'user ID 1'}."
+            raise Refusal(message(403, text))
+
+    def _grant(self, token: str) -> Grant:
+        grant = self.tokens.get(token)
+        if grant is None or grant.is_expired:
+            raise Refusal(message(401, "Bad credentials"))
+        return grant
+
+    def _app_grant(self, token: str) -> Grant:
+        try:
+            issuer = str(jwt.decode(token, options={"verify_signature": False})["iss"])
+            app = self.apps[int(issuer.removeprefix("Iv1."))]
+            claims = jwt.decode(token, app.public_key, algorithms=["RS256"], leeway=60)
+            if claims["exp"] - time.time() > 600 or "iat" not in claims:
+                raise ValueError
+        except (jwt.InvalidTokenError, KeyError, ValueError):
+            text = "A JSON web token could not be decoded"
+            raise Refusal(message(401, text)) from None
+        return Grant(str(app.id), kind="app")
+
+    def finish(self, request: Request, reply: Reply) -> None:
+        resource = "graphql" if request.path == "/api/graphql" else "core"
+        limit = self.limits[resource]
+        if reply.status == 304 and request.grant:
+            limit.remaining = min(limit.limit, limit.remaining + 1)  # it was free
+        headers = reply.headers
+        headers["X-RateLimit-Limit"] = str(limit.limit)
+        headers["X-RateLimit-Remaining"] = str(limit.remaining)
+        headers["X-RateLimit-Used"] = str(limit.used)
+        headers["X-RateLimit-Reset"] = str(limit.reset)
+        headers["X-RateLimit-Resource"] = resource
+        headers["X-GitHub-Request-Id"] = uuid.uuid4().hex
+        headers["X-GitHub-Media-Type"] = "github.v3; format=json"
+        headers["X-GitHub-Enterprise-Version"] = "3.19.0"
+        if request.grant and request.grant.kind == "personal":
+            headers["X-OAuth-Scopes"] = ", ".join(sorted(request.grant.scopes))
+            headers["X-Accepted-OAuth-Scopes"] = "repo"
+        expires = request.grant and request.grant.expires_at
+        if expires:
+            shown = expires.strftime("%Y-%m-%d %H:%M:%S UTC")
+            headers["GitHub-Authentication-Token-Expiration"] = shown
+
+    def not_found(self, request: Request) -> Reply:
+        return message(404, "Not Found")
+
+    def repository_at(self, request: Request, path: str) -> Path | None:
+        token = token_of(request.headers)
+        grant = self._grant(token) if token else None
+        row = self.find(path)
+        if row is None and path.lower() in self.moved:
+            moved = self.rows.get(self.moved[path.lower()])
+            if moved is None:
+                return None
+            to = request.target.replace(f"/{path}.git/", f"/{moved.path}.git/")
+            raise Refusal(Reply(301, b"", {"Location": self.url + to}))
+        if row is None or not self.may_see(grant, row):
+            if grant is None:
+                challenge = {"WWW-Authenticate": 'Basic realm="GitHub"'}
+                raise Refusal(Reply(401, b"Repository not found.", challenge))
+            return None
+        if "receive-pack" in request.target and not self.may(grant, "contents", row):
+            status = 403 if grant else 401
+            challenge = {"WWW-Authenticate": 'Basic realm="GitHub"'}
+            raise Refusal(Reply(status, b"Write access not granted.", challenge))
+        return row.bare
+
+    # Webhooks -----------------------------------------------------------------------
+
+    def deliver(
+        self,
+        hook: Hook | str,
+        event: str,
+        payload: JSON,
+        secret: str = "",
+        delivery_id: str = "",
+    ) -> Delivery:
+        """Sign a payload and post it, as GitHub does, to a hook or an address."""
+        url = hook.url if isinstance(hook, Hook) else hook
+        secret = secret or (hook.secret if isinstance(hook, Hook) else "")
+        body = json.dumps(payload, separators=(",", ":")).encode()
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "GitHub-Hookshot/044aadd",
+            "X-GitHub-Event": event,
+            "X-GitHub-Delivery": delivery_id or str(uuid.uuid4()),
+            "X-GitHub-Enterprise-Host": "127.0.0.1",
+        }
+        if isinstance(hook, Hook):
+            kind = "repository" if hook.repository else "organization"
+            headers["X-GitHub-Hook-ID"] = str(hook.id)
+            headers["X-GitHub-Hook-Installation-Target-Type"] = kind
+        if secret:
+            signed = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+            headers["X-Hub-Signature-256"] = f"sha256={signed}"
+        return self.post_delivery(url, event, body, headers)
+
+    def tell(self, row: Repository, event: str, payload: JSON) -> list[Delivery]:
+        """Deliver to every hook of the repository and its owner that wants the event,
+        with `repository`, `sender` and `organization` added."""
+        shapes = self.payloads
+        payload = {
+            **payload,
+            "repository": shapes.repository(row, admin=True, push=True),
+            "sender": shapes.account(self.accounts["robot"]),
+        }
+        if row.owner.kind == "org":
+            account = shapes.organisation(row.owner, 0)
+            payload["organization"] = {
+                key: account[key] for key in ("login", "id", "node_id", "url")
+            }
+        return [
+            self.deliver(hook, event, payload)
+            for hook in list(self.hooks.values())
+            if hook.is_active
+            and (event in hook.events or "*" in hook.events or event == "ping")
+            and (hook.repository == row.id or hook.owner == row.owner.login)
+        ]
+
+    def _tell_of_push(
+        self, row: Repository, before: dict[str, str], after: dict[str, str]
+    ) -> None:
+        """GitHub says nothing of tags when more than three came at once."""
+        changed = [
+            ref
+            for ref in sorted(set(before) | set(after))
+            if before.get(ref) != after.get(ref)
+        ]
+        tags = [ref for ref in changed if ref.startswith("refs/tags/")]
+        for ref in changed:
+            if ref in tags and len(tags) > 3:
+                continue
+            old, new = before.get(ref, NONE), after.get(ref, NONE)
+            kind = "tag" if ref in tags else "branch"
+            short = ref.split("/", 2)[2]
+            self.tell(row, "push", self._push(row, ref, old, new))
+            if NONE in {old, new}:
+                event = "create" if old == NONE else "delete"
+                named = {"ref": short, "ref_type": kind, "pusher_type": "user"}
+                if event == "create":
+                    named["master_branch"] = row.store.default_branch
+                self.tell(row, event, named)
+
+    def _push(self, row: Repository, ref: str, old: str, new: str) -> JSON:
+        return {
+            "ref": ref,
+            "before": old,
+            "after": new,
+            "created": old == NONE,
+            "deleted": new == NONE,
+            "forced": False,
+            "base_ref": None,
+            "compare": f"{self.url}/{row.path}/compare/{old[:12]}...{new[:12]}",
+            "commits": [],
+            "head_commit": None,
+            "pusher": {"name": "robot", "email": "robot@example.org"},
+        }
+
+
+@contextmanager
+def serve_github(root: Path, port: int = 0) -> Iterator[GitHubServer]:
+    """A server for as long as the context lasts. Bare repositories may lie anywhere;
+    those it makes itself lie below `root`."""
+    server = GitHubServer(root)
+    with serve(server, port):
+        yield server

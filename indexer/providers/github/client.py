@@ -109,8 +109,6 @@ class GitHubClient:
         if etag:
             headers["If-None-Match"] = etag
         answer = self._send(method, path, parameters, headers, body)
-        if answer.status == 304 and not etag:
-            raise BadPayload(f"{PLACE} said that nothing changed, unasked. Try later.")
         if "partial-results" in answer.headers.get("x-github-sso", ""):
             raise AccessDenied(
                 "GitHub left something out: some of the organisation's repositories "

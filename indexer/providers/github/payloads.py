@@ -143,16 +143,6 @@ def parse_access(data: Any) -> Access:
     return Access(token, expires_at)
 
 
-def parse_matching_refs(data: list[Any]) -> dict[str, str]:
-    """Full names of refs -> object ids, of a list of `git/matching-refs`."""
-    refs = {}
-    for item in data:
-        found = _object(item, "a ref")
-        target = _object(found.get("object"), "a ref")
-        refs[_text(found, "ref", "a ref")] = _text(target, "sha", "a ref")
-    return refs
-
-
 def parse_expiry(text: str) -> datetime | None:
     """`github-authentication-token-expiration`, such as `2026-12-01 08:00:00 UTC` or
     with an offset; None for what is no time. It is shown, nothing depends on it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 from indexer.core.snapshot import RepositorySnapshot
 from indexer.providers.addresses import CleanRemote, parse_remote
@@ -33,7 +34,7 @@ from indexer.providers.git.hardening import Connection, GitMissing
 from indexer.providers.git.listing import parse_listing
 from indexer.providers.git.mirror import objects_of, open_mirror, remove_mirror
 from indexer.providers.git.mirror_objects import MirrorObjects
-from indexer.providers.objects import Missing
+from indexer.providers.objects import Missing, Objects
 from indexer.providers.reading import Reading, problems_of_head
 
 LISTING_SECONDS = 60.0
@@ -43,10 +44,14 @@ PIN_VERSION = (2, 37)  # the first git that knows http.curloptResolve
 
 
 class GitProvider:
-    """Reads one repository over git's own protocols. No I/O until it is asked."""
+    """Reads one repository over git's own protocols. No I/O until it is asked. With
+    `wrap` the objects are taken from what it makes of those of the mirror."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(
+        self, remote: Remote, *, wrap: Callable[[Objects], Objects] | None = None
+    ) -> None:
         self._remote = remote
+        self._wrap = wrap
 
     def fetch_listing(self) -> Listing:
         """The refs as they are now, in one round trip."""
@@ -181,7 +186,7 @@ class GitProvider:
             object_format="sha256" if len(any_id) == 64 else "sha1",
             borrow_from=objects_of(clean.path) if clean.path else None,
         )
-        objects = MirrorObjects(
+        objects: Objects = MirrorObjects(
             self._remote.mirror,
             connection,
             fetches=clean.path is None,
@@ -191,6 +196,8 @@ class GitProvider:
             known=known.commits.values(),
             progress=progress,
         )
+        if self._wrap is not None:
+            objects = self._wrap(objects)
         return Reading(listing, known, progress, objects, first=first).snapshot()
 
 

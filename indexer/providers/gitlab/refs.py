@@ -1,0 +1,56 @@
+"""A repository's refs over REST: for servers that allow no Git over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from indexer.providers.base import Listing
+from indexer.providers.gitlab import payloads
+from indexer.providers.gitlab.client import GitLabClient, quoted
+from indexer.providers.gitlab.payloads import TagInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """The refs, and what GitLab says of each tag, by the id of its target."""
+
+    listing: Listing
+    tags: Mapping[str, TagInfo]
+
+
+def project_path(project: str) -> str:
+    """`/projects/…` of a number or a path."""
+    return f"/projects/{quoted(project)}"
+
+
+def fetch_refs(client: GitLabClient, project: str) -> Refs:
+    """One request for the repository, one for each 100 branches and 100 tags."""
+    path = project_path(project)
+    repository = payloads.parse_repository(client.rest("GET", path).data)
+    branches: dict[str, str] = {}
+    tags: dict[str, TagInfo] = {}
+    if not repository.is_empty:
+        branches = dict(
+            payloads.parse_branch(item)
+            for item in client.pages(f"{path}/repository/branches", key="name")
+        )
+        listed = client.pages(
+            f"{path}/repository/tags", {"order_by": "name", "sort": "asc"}, key="name"
+        )
+        tags = {tag.name: tag for tag in map(payloads.parse_tag, listed)}
+    # A default branch that does not exist is none, as Git sees it too.
+    default = repository.default_branch if repository.default_branch in branches else ""
+    listing = Listing(
+        tags={name: tag.target for name, tag in tags.items()},
+        branches=branches,
+        default_branch=default,
+        head=branches.get(default, ""),
+        raw_tags={name: name.encode() for name in tags},
+        peeled={
+            name: tag.commit.id if tag.commit else tag.target
+            for name, tag in tags.items()
+            if tag.is_annotated
+        },
+    )
+    return Refs(listing, {tag.target: tag for tag in tags.values()})

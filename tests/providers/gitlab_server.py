@@ -1,0 +1,578 @@
+"""A GitLab for tests: REST under /api/v4 and Git over HTTP, stateful, over real bare
+repositories. Statuses, bodies and headers are those of docs.gitlab.com and of recorded
+gitlab.com answers."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from tests.providers import gitlab_answers as answers
+from tests.providers.api_requests import (
+    Grant,
+    RateLimit,
+    Refusal,
+    Reply,
+    Request,
+    token_of,
+)
+from tests.providers.api_server import ApiServer, serve
+
+ALL_SCOPES = frozenset({"api", "read_api", "read_repository", "write_repository"})
+MAX_OFFSET = 50_000
+MOST_COUNTED = 10_000  # GitLab counts no longer lists
+
+
+@dataclass
+class Owner:
+    """A group or a user."""
+
+    id: int
+    path: str
+    kind: str  # "group" or "user"
+    members: dict[int, int] = field(default_factory=dict)  # user -> access level
+
+
+@dataclass
+class Project:
+    id: int
+    path: str
+    bare: Path
+    visibility: str = "private"
+    is_fork: bool = False
+    archived: bool = False
+    hidden: bool = False  # from everybody
+    description: str = ""
+    shared_with: tuple[str, ...] = ()  # groups
+    activity: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class GitLabServer(ApiServer):
+    """`token` may do everything; `add_token` makes others. Switches of the server:
+    `git_enabled`, `has_group_hooks` (paid tiers only), `has_created_at` (of tags,
+    GitLab 16.11 on), `tells_tokens`."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.owners: dict[str, Owner] = {}
+        self.projects: dict[int, Project] = {}
+        self.moved: dict[str, int] = {}
+        self.hooks: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        self.secrets: dict[str, str] = {}  # of webhooks, by their number
+        self.rate = RateLimit(limit=2_000, remaining=2_000)
+        self.has_group_hooks = True
+        self.has_created_at = True
+        self.tells_tokens = True
+        self._next = 100
+        self.add_owner("alice", kind="user")
+        self.token = self.add_token("alice")
+        self._add_routes()
+
+    # What tests use -----------------------------------------------------------------
+
+    def add_owner(self, path: str, *, kind: str = "group", level: int = 50) -> str:
+        """A group (sub-groups: `acme/ml`) or user; its number. `level` is alice's."""
+        owner = Owner(self._number(), path, kind)
+        if kind == "group":
+            owner.members[self.owners["alice"].id] = level
+        self.owners[path] = owner
+        return str(owner.id)
+
+    def add_token(
+        self,
+        account: str,
+        scopes: frozenset[str] = ALL_SCOPES,
+        *,
+        expires_at: datetime | None = None,
+    ) -> str:
+        token = f"glpat-{account}-{len(self.tokens)}-CANARY"
+        self.tokens[token] = Grant(account, scopes, expires_at=expires_at)
+        return token
+
+    def add_repository(self, path: str, bare: Path, **options: Any) -> str:
+        """Serve the repository at `bare` as `path`; its number. Owners on the way are
+        made."""
+        above = path.split("/")[:-1]
+        for depth in range(1, len(above) + 1):
+            if "/".join(above[:depth]) not in self.owners:
+                self.add_owner("/".join(above[:depth]))
+        number = self._number()
+        self.projects[number] = Project(number, path, answers.git_dir(bare), **options)
+        return str(number)
+
+    def rename(self, project: str, path: str) -> None:
+        """Rename or transfer: the old path leads to the new one."""
+        found = self.projects[int(project)]
+        self.moved[found.path] = found.id
+        self.moved.pop(path, None)
+        found.path = path
+
+    def delete(self, project: str) -> None:
+        del self.projects[int(project)]
+
+    def archive(self, project: str) -> None:
+        self.projects[int(project)].archived = True
+
+    def hide(self, project: str) -> None:
+        """No longer to be seen by anybody."""
+        self.projects[int(project)].hidden = True
+
+    def touch(self, project: str, when: datetime) -> None:
+        """The last activity was then."""
+        self.projects[int(project)].activity = when
+
+    # The base's hooks ---------------------------------------------------------------
+
+    def not_found(self, request: Request) -> Reply:
+        return Reply(404, {"error": "404 Not Found"})
+
+    def prepare(self, request: Request) -> None:
+        token = token_of(request.headers)
+        if token:
+            request.grant = self.tokens.get(token)
+            if request.grant is None or request.grant.is_expired:
+                raise Refusal(Reply(401, {"message": "401 Unauthorized"}))
+        if not self.rate.spend():
+            wait = max(1, self.rate.reset - int(time.time()))
+            raise Refusal(
+                Reply(
+                    429,
+                    b"Retry later\n",
+                    {"Content-Type": "text/plain", "Retry-After": str(wait)},
+                )
+            )
+        grant = request.grant
+        if grant and not grant.scopes & {"api", "read_api"}:
+            reads_itself = request.path.endswith(("/user", "/self"))
+            if not reads_itself:
+                raise Refusal(_scope("api read_api"))
+        if grant and request.method != "GET" and "api" not in grant.scopes:
+            raise Refusal(_scope("api"))
+
+    def finish(self, request: Request, reply: Reply) -> None:
+        reset = datetime.fromtimestamp(self.rate.reset, UTC)
+        reply.headers |= {
+            "RateLimit-Limit": str(self.rate.limit),
+            "RateLimit-Name": "throttle_authenticated_api",
+            "RateLimit-Observed": str(self.rate.used),
+            "RateLimit-Remaining": str(self.rate.remaining),
+            "RateLimit-Reset": str(self.rate.reset),
+            "RateLimit-ResetTime": reset.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+            "X-Request-Id": "01HTEST",
+        }
+
+    def repository_at(self, request: Request, path: str) -> Path | None:
+        token = token_of(request.headers)
+        grant = self.tokens.get(token)
+        found = next((p for p in self.projects.values() if p.path == path), None)
+        if token and (grant is None or grant.is_expired):
+            raise Refusal(_challenge())
+        if found is None and path in self.moved:
+            to = f"{self.url}/{self.projects[self.moved[path]].path}.git/info/refs"
+            raise Refusal(Reply(301, b"", {"Location": to}))
+        if found is None or found.hidden:
+            raise Refusal(_challenge() if not token else Reply(404, b""))
+        if grant and not grant.scopes & {"api", "read_repository", "write_repository"}:
+            raise Refusal(Reply(403, b"HTTP Basic: Access denied."))
+        if not self.sees(grant, found):
+            raise Refusal(_challenge() if grant is None else Reply(404, b""))
+        return found.bare
+
+    def sees(self, grant: Grant | None, project: Project) -> bool:
+        if project.hidden:
+            return False
+        if project.visibility == "public":
+            return True
+        return grant is not None and self.level(grant, project.path) > 0
+
+    def level(self, grant: Grant, path: str) -> int:
+        """The access level of a token's account at a path, inherited ones too."""
+        user = self.owners[grant.account]
+        parts = path.split("/")
+        levels = [50] if parts[0] == user.path else [0]
+        for depth in range(1, len(parts) + 1):
+            owner = self.owners.get("/".join(parts[:depth]))
+            levels.append(owner.members.get(user.id, 0) if owner else 0)
+        return max(levels)
+
+    # Routes -------------------------------------------------------------------------
+
+    def _add_routes(self) -> None:
+        project = "/api/v4/projects/{id}"
+        group = "/api/v4/groups/{id}"
+        for path, handler in (
+            ("/api/v4/version", self._version),
+            ("/api/v4/user", self._user),
+            ("/api/v4/users", self._users),
+            ("/api/v4/personal_access_tokens/self", self._self),
+            ("/api/v4/users/{id}/projects", self._user_projects),
+            (group, self._group),
+            (f"{group}/projects", self._group_projects),
+            (f"{group}/members/all/{{user}}", self._member),
+            (f"{group}/hooks", self._list_hooks),
+            (project, self._project),
+            (f"{project}/repository/tags", self._tags),
+            (f"{project}/repository/branches", self._branches),
+            (f"{project}/repository/commits/{{sha}}", self._commit),
+            (f"{project}/repository/tree", self._tree),
+            (f"{project}/repository/blobs/{{sha}}", self._blob),
+            (f"{project}/repository/blobs/{{sha}}/raw", self._raw),
+            (f"{project}/hooks", self._list_hooks),
+        ):
+            self.route("GET", path, handler)
+        for owner in (group, project):
+            self.route("POST", f"{owner}/hooks", self._add_hook)
+            self.route("DELETE", f"{owner}/hooks/{{hook}}", self._delete_hook)
+
+    def _version(self, request: Request) -> Reply:
+        return Reply(200, {"version": "18.5.0-ee", "revision": "0123abcd"})
+
+    def _user(self, request: Request) -> Reply:
+        return Reply(200, self._user_of(self.owners[_grant(request).account]))
+
+    def _users(self, request: Request) -> Reply:
+        wanted = request.query.get("username", "").lower()
+        found = [
+            self._user_of(owner)
+            for owner in self.owners.values()
+            if owner.kind == "user" and owner.path.lower() == wanted
+        ]
+        return self._page(request, found)
+
+    def _self(self, request: Request) -> Reply:
+        grant = _grant(request)
+        if not self.tells_tokens:
+            return Reply(404, {"message": "404 Not Found"})
+        expires = grant.expires_at.date().isoformat() if grant.expires_at else None
+        return Reply(
+            200,
+            {
+                "id": 4,
+                "name": "Test",
+                "revoked": False,
+                "created_at": "2026-01-01T10:00:00.000Z",
+                "scopes": sorted(grant.scopes),
+                "user_id": self.owners[grant.account].id,
+                "last_used_at": None,
+                "active": True,
+                "expires_at": expires,
+            },
+        )
+
+    def _group(self, request: Request) -> Reply:
+        owner = self._owner(request, "group")
+        return Reply(
+            200,
+            {
+                "id": owner.id,
+                "name": owner.path.rpartition("/")[2],
+                "path": owner.path.rpartition("/")[2],
+                "full_path": owner.path,
+                "full_name": owner.path.replace("/", " / "),
+                "description": "",
+                "visibility": "private",
+                "parent_id": None,
+                "web_url": f"{self.url}/groups/{owner.path}",
+            },
+        )
+
+    def _group_projects(self, request: Request) -> Reply:
+        owner = self._owner(request, "group")
+        deep = request.query.get("include_subgroups") == "true"
+        shared = request.query.get("with_shared", "true") == "true"
+        found = [
+            project
+            for project in self.projects.values()
+            if project.path.rpartition("/")[0] == owner.path
+            or (deep and project.path.startswith(f"{owner.path}/"))
+            or (shared and owner.path in project.shared_with)
+        ]
+        return self._project_page(request, found, keyset=False)
+
+    def _user_projects(self, request: Request) -> Reply:
+        owner = self._owner(request, "user")
+        found = [
+            project
+            for project in self.projects.values()
+            if project.path.rpartition("/")[0] == owner.path
+        ]
+        return self._project_page(request, found, keyset=True)
+
+    def _project_page(
+        self, request: Request, found: Sequence[Project], *, keyset: bool
+    ) -> Reply:
+        query = request.query
+        found = [p for p in found if self.sees(request.grant, p)]
+        if "archived" in query:
+            found = [p for p in found if p.archived == (query["archived"] == "true")]
+        key = query.get("order_by", "created_at")
+        down = query.get("sort", "desc") == "desc"
+        found.sort(
+            key=lambda p: (p.activity, p.id) if key == "last_activity_at" else (p.id,),
+            reverse=down,
+        )
+        if keyset and query.get("pagination") == "keyset":
+            after = int(query.get("id_after", "0"))
+            found = [p for p in found if p.id > after]
+            size = int(query.get("per_page", "20"))
+            reply = Reply(200, [self._project_of(p) for p in found[:size]])
+            if len(found) > size:
+                more = {**query, "id_after": str(found[size - 1].id)}
+                reply.headers["Link"] = self._link(request, more)
+            return reply
+        return self._page(request, [self._project_of(p) for p in found])
+
+    def _member(self, request: Request) -> Reply:
+        owner = self._owner(request, "group")
+        user = int(request["user"])
+        parts = owner.path.split("/")
+        paths = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        level = max(
+            (self.owners[p].members.get(user, 0) for p in paths if p in self.owners),
+            default=0,
+        )
+        if not level:
+            return Reply(404, {"message": "404 Not found"})
+        return Reply(200, {"id": user, "state": "active", "access_level": level})
+
+    def _project(self, request: Request) -> Reply:
+        return Reply(200, self._project_of(self._found(request)))
+
+    def _tags(self, request: Request) -> Reply:
+        bare = self._found(request).bare
+        tags = answers.tags_of(bare, created_at=self.has_created_at)
+        if request.query.get("sort", "desc") == "desc":
+            tags.reverse()
+        return self._page(request, tags)
+
+    def _branches(self, request: Request) -> Reply:
+        return self._page(request, answers.branches_of(self._found(request).bare))
+
+    def _commit(self, request: Request) -> Reply:
+        bare = self._found(request).bare
+        (found,) = answers.read_objects(bare, [f"{request['sha']}^{{commit}}"])
+        if found is None:
+            return Reply(404, {"message": "404 Commit Not Found"})
+        return Reply(200, answers.commit_of(found[0], found[2]))
+
+    def _tree(self, request: Request) -> Reply:
+        bare, query = self._found(request).bare, request.query
+        listed = answers.tree_of(
+            bare,
+            query.get("ref", "HEAD"),
+            query.get("path", ""),
+            recursive=query.get("recursive") == "true",
+        )
+        if listed is None:
+            return Reply(404, {"message": "404 Tree Not Found"})
+        if query.get("pagination") != "keyset":
+            return self._page(request, listed)
+        size = int(query.get("per_page", "20"))
+        token = query.get("page_token", "")
+        start = int(base64.urlsafe_b64decode(token)) if token else 0
+        reply = Reply(200, listed[start : start + size])
+        if len(listed) > start + size:
+            cursor = base64.urlsafe_b64encode(str(start + size).encode()).decode()
+            reply.headers["Link"] = self._link(request, {**query, "page_token": cursor})
+        return reply
+
+    def _blob(self, request: Request) -> Reply:
+        return Reply(200, answers.blob_of(request["sha"], self._content(request)))
+
+    def _raw(self, request: Request) -> Reply:
+        headers = {"Content-Type": "application/octet-stream"}
+        return Reply(200, self._content(request), headers)
+
+    def _content(self, request: Request) -> bytes:
+        bare = self._found(request).bare
+        (found,) = answers.read_objects(bare, [request["sha"]])
+        if found is None or found[1] != "blob":
+            raise Refusal(Reply(404, {"message": "404 Blob Not Found"}))
+        return found[2]
+
+    def _list_hooks(self, request: Request) -> Reply:
+        return self._page(request, self.hooks.get(self._hooks_of(request), []))
+
+    def _add_hook(self, request: Request) -> Reply:
+        key = self._hooks_of(request)
+        given = request.json or {}
+        if not given.get("url"):
+            return Reply(400, {"error": "url is missing"})
+        if not given["url"].startswith(("http://", "https://")):
+            return Reply(422, {"error": "Invalid url given"})
+        hook = {
+            "id": self._number(),
+            "url": given["url"],
+            "created_at": "2026-01-01T10:00:00.000Z",
+            "push_events": given.get("push_events", True),
+            "tag_push_events": given.get("tag_push_events", False),
+            "enable_ssl_verification": given.get("enable_ssl_verification", True),
+            "alert_status": "executable",
+            "disabled_until": None,
+        }
+        if key[0] == "group":
+            hook["subgroup_events"] = given.get("subgroup_events", False)
+            hook["project_events"] = given.get("project_events", False)
+        self.hooks.setdefault(key, []).append(hook)
+        self.secrets[str(hook["id"])] = given.get("token", "")
+        return Reply(201, hook)
+
+    def _delete_hook(self, request: Request) -> Reply:
+        hooks = self.hooks.get(self._hooks_of(request), [])
+        for hook in hooks:
+            if str(hook["id"]) == request["hook"]:
+                hooks.remove(hook)
+                return Reply(204)
+        return Reply(404, {"message": "404 Not found"})
+
+    # Helpers ------------------------------------------------------------------------
+
+    def _hooks_of(self, request: Request) -> tuple[str, int]:
+        grant = _grant(request)
+        if "/groups/" in request.path:
+            owner = self._owner(request, "group")
+            if not self.has_group_hooks:
+                raise Refusal(Reply(404, {"error": "404 Not Found"}))
+            if self.level(grant, owner.path) < 50:
+                raise Refusal(Reply(403, {"message": "403 Forbidden"}))
+            return "group", owner.id
+        project = self._found(request)
+        if self.level(grant, project.path) < 40:
+            raise Refusal(Reply(403, {"message": "403 Forbidden"}))
+        return "project", project.id
+
+    def _owner(self, request: Request, kind: str) -> Owner:
+        wanted = request["id"]
+        for owner in self.owners.values():
+            if owner.kind == kind and wanted in {str(owner.id), owner.path}:
+                return owner
+        raise Refusal(Reply(404, {"message": f"404 {kind.title()} Not Found"}))
+
+    def _found(self, request: Request) -> Project:
+        wanted = request["id"]
+        if wanted in self.moved and request.method == "GET":
+            rest = request.path.split("/")[5:]
+            to = "/".join(["/api/v4/projects", str(self.moved[wanted]), *rest])
+            raise Refusal(Reply(301, b"", {"Location": f"{self.url}{to}"}))
+        for project in self.projects.values():
+            if wanted in {str(project.id), project.path}:
+                if self.sees(request.grant, project):
+                    return project
+                break
+        raise Refusal(Reply(404, {"message": "404 Project Not Found"}))
+
+    def _page(self, request: Request, items: Sequence[Any]) -> Reply:
+        """A page by number, with GitLab's headers."""
+        size = min(int(request.query.get("per_page", "20")), 100)
+        page = int(request.query.get("page", "1"))
+        if (page - 1) * size > MAX_OFFSET:
+            text = "Offset pagination has a maximum allowed offset of 50000"
+            return Reply(405, {"error": text})
+        last = max(1, -(-len(items) // size))
+        following = str(page + 1) if page < last else ""
+        headers = {
+            "X-Page": str(page),
+            "X-Per-Page": str(size),
+            "X-Next-Page": following,
+            "X-Prev-Page": str(page - 1) if page > 1 else "",
+        }
+        if len(items) <= MOST_COUNTED:
+            headers |= {"X-Total": str(len(items)), "X-Total-Pages": str(last)}
+        if following:
+            headers["Link"] = self._link(request, {**request.query, "page": following})
+        return Reply(200, list(items[(page - 1) * size : page * size]), headers)
+
+    def _link(self, request: Request, query: dict[str, str]) -> str:
+        return f'<{self.url}{request.path}?{urlencode(query)}>; rel="next"'
+
+    def _project_of(self, project: Project) -> dict[str, Any]:
+        above, _, name = project.path.rpartition("/")
+        owner = self.owners[above]
+        is_empty = not answers.refs_of(project.bare, "refs/heads/")
+        url = f"{self.url}/{quote(project.path)}"
+        said: dict[str, Any] = {
+            "id": project.id,
+            "description": project.description or None,
+            "name": name,
+            "name_with_namespace": project.path.replace("/", " / "),
+            "path": name,
+            "path_with_namespace": project.path,
+            "created_at": "2026-01-01T10:00:00.000Z",
+            "default_branch": None
+            if is_empty
+            else answers.default_branch(project.bare),
+            "http_url_to_repo": f"{url}.git",
+            "web_url": url,
+            "last_activity_at": _shown(project.activity),
+            "namespace": {
+                "id": owner.id,
+                "kind": owner.kind,
+                "full_path": above,
+                "path": above.rpartition("/")[2],
+            },
+            "empty_repo": is_empty,
+            "archived": project.archived,
+            "visibility": project.visibility,
+            "shared_with_groups": [],
+        }
+        if project.is_fork:
+            said["forked_from_project"] = {"id": 1, "path_with_namespace": "other/one"}
+        return said
+
+    def _user_of(self, owner: Owner) -> dict[str, Any]:
+        return {
+            "id": owner.id,
+            "username": owner.path,
+            "name": owner.path.title(),
+            "state": "active",
+            "web_url": f"{self.url}/{owner.path}",
+        }
+
+    def _number(self) -> int:
+        self._next += 1
+        return self._next
+
+
+@contextmanager
+def serve_gitlab(root: Path) -> Iterator[GitLabServer]:
+    """A GitLab on a free port of loopback, for as long as the context lasts."""
+    server = GitLabServer(root)
+    with serve(server):
+        yield server
+
+
+def _grant(request: Request) -> Grant:
+    if request.grant is None:
+        raise Refusal(Reply(401, {"message": "401 Unauthorized"}))
+    return request.grant
+
+
+def _scope(scope: str) -> Reply:
+    return Reply(
+        403,
+        {
+            "error": "insufficient_scope",
+            "error_description": "The request requires higher privileges than provided "
+            "by the access token.",
+            "scope": scope,
+        },
+    )
+
+
+def _challenge() -> Reply:
+    return Reply(
+        401,
+        b"HTTP Basic: Access denied.",
+        {"WWW-Authenticate": 'Basic realm="GitLab"', "Content-Type": "text/plain"},
+    )
+
+
+def _shown(when: datetime) -> str:
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -26,10 +26,6 @@ API = "/api/v3"
 OfRepository = Callable[[Request, Repository], Reply]
 
 
-def add_routes(server: GitHubServer) -> None:
-    Reading(server).add()
-
-
 class Routes:
     """What the groups of routes share."""
 

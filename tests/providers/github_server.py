@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -35,8 +36,9 @@ from tests.providers.api_requests import (
 )
 from tests.providers.api_server import ApiServer, serve
 from tests.providers.github_graphql import GraphQL
+from tests.providers.github_hooks import Hooks
 from tests.providers.github_payloads import Payloads, message
-from tests.providers.github_rest import add_routes
+from tests.providers.github_rest import Reading
 from tests.providers.github_state import (
     JSON,
     Account,
@@ -47,6 +49,7 @@ from tests.providers.github_state import (
     Repository,
     now,
 )
+from tests.providers.github_writes import Writes
 
 API = "/api/v3"
 CLASSIC = frozenset({"repo", "read:org", "admin:org_hook", "admin:repo_hook"})
@@ -78,7 +81,8 @@ class GitHubServer(ApiServer):
         self.ids = itertools.count(1001)
         self.graphql = GraphQL(self)
         self.add_owner("robot", kind="user")
-        add_routes(self)
+        for routes in (Reading, Hooks, Writes):
+            routes(self).add()
         self.route("POST", "/api/graphql", self.graphql.answer)
 
     @property
@@ -194,14 +198,23 @@ class GitHubServer(ApiServer):
         """As if no token had a right to it any more."""
         self.repository(path).is_hidden = hidden
 
-    def touch(self, path: str, when: datetime | None = None) -> None:
-        """Say that it was pushed to, and tell the webhooks if the server delivers."""
+    def touch(
+        self, path: str, when: datetime | None = None, *, later: bool = False
+    ) -> None:
+        """Say that it was pushed to, and tell the webhooks if the server delivers:
+        before this returns, or `later`, from a thread, so that whoever is told may
+        ask the server at once."""
         row = self.repository(path)
         row.pushed_at = when or max(now(), row.pushed_at + timedelta(seconds=1))
         row.updated_at = row.pushed_at
         before, row.seen_refs = row.seen_refs, row.store.refs()
-        if self.delivers:
-            self._tell_of_push(row, before, row.seen_refs)
+        arguments = (row, before, row.seen_refs)
+        if self.delivers and later:
+            threading.Thread(
+                target=self._tell_of_push, args=arguments, daemon=True
+            ).start()
+        elif self.delivers:
+            self._tell_of_push(*arguments)
 
     @contextmanager
     def pushing(self, path: str) -> Iterator[Path]:
@@ -210,7 +223,7 @@ class GitHubServer(ApiServer):
         self.touch(path)
 
     def pushed(self, path: str) -> None:
-        self.touch(path)
+        self.touch(path, later=True)
 
     # Limits -------------------------------------------------------------------------
 

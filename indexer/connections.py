@@ -7,10 +7,30 @@ be connected, and then connects them or discards the draft."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from indexer.models import Connection, Repository
-from indexer.providers.base import Ability, RemoteRepository, Right
+from django.db import transaction
+from django.db.models import Count, F, Q
+from django.utils import timezone
+
+from indexer import hooks, wakeup
+from indexer.connection_addresses import WishRefused, parse_place
+from indexer.crypto import WrongKey, decrypt, encrypt
+from indexer.models import Connection, Crawl, Repository
+from indexer.providers import errors
+from indexer.providers.base import Ability, Owner, OwnerKind, RemoteRepository, Right
+from indexer.providers.errors import ProviderError
+from indexer.providers.registry import app_of, github_client, host_for
+from indexer.repositories import remove_repository
+from indexer.selection import parse_patterns, selection_of
+
+logger = logging.getLogger(__name__)
+
+MAX_SECRET = 20_000
+KEPT_DRAFT = timedelta(days=1)
+FINE = (Repository.State.OK, Repository.State.EMPTY, Repository.State.NEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,55 +78,6 @@ class Preview:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def draft_connection(wish: Wish, *, by: str = "") -> Connection:
-    """Store a draft. Reaches nothing but the address's name. Raises AddressRefused
-    with a sentence for whoever typed it (its `field` says which)."""
-    raise NotImplementedError
-
-
-def change_connection(connection: Connection, wish: Wish, *, by: str = "") -> None:
-    """Change it, and look again. Another server empties the token: it is never sent
-    elsewhere. Raises AddressRefused."""
-    raise NotImplementedError
-
-
-def test_connection(connection: Connection) -> Findings:
-    """Ask the provider who the token is and what it may do, find the owner, and keep
-    the answer on the row. Never raises for what the provider says."""
-    raise NotImplementedError
-
-
-def preview(connection: Connection) -> Preview:
-    """A whole listing, sorted by what its patterns say. Raises ProviderError."""
-    raise NotImplementedError
-
-
-def connect(connection: Connection, *, by: str = "") -> None:
-    """Make a draft a connection: the first discovery and its webhooks are owed now."""
-    raise NotImplementedError
-
-
-def request_poll(connection: Connection, *, by: str = "") -> None:
-    """Ask for a complete look at the provider now."""
-    raise NotImplementedError
-
-
-def remove_connection(connection: Connection, *, with_repositories: bool) -> None:
-    """Forget the right to read. Its repositories go too, or stay as they are, to be
-    read without its token; its webhooks are removed at the provider where we may."""
-    raise NotImplementedError
-
-
-def secret_of(connection: Connection) -> str:
-    """The token or key in the clear. Raises crypto.WrongKey."""
-    raise NotImplementedError
-
-
-def progress_of(connection: Connection) -> Progress:
-    """How far a first crawl is. Runs three queries."""
-    raise NotImplementedError
-
-
 @dataclass(frozen=True, slots=True)
 class Progress:
     """The crawls of a connection: what is done, to do, failing and hidden.
@@ -122,4 +93,343 @@ class Progress:
     seconds_left: float | None = None
 
 
-__all__ = ["Ability", "Connection"]
+# Adding and changing -----------------------------------------------------------------
+
+
+def draft_connection(wish: Wish, *, by: str = "") -> Connection:
+    """Store a draft. Reaches nothing but the address's name. Raises AddressRefused
+    with a sentence for whoever typed it (its `field` says which)."""
+    connection = Connection(
+        kind=_kind(wish),
+        state=Connection.State.DRAFT,
+        added_at=timezone.now(),
+        added_by=by[:200],
+    )
+    _set_place(connection, wish)
+    _set_secret(connection, wish)
+    if not connection.secret:
+        raise WishRefused("secret", "Enter a token.")
+    _set_choice(connection, wish)
+    connection.save(force_insert=True)
+    return connection
+
+
+def change_connection(connection: Connection, wish: Wish, *, by: str = "") -> None:
+    """Change it, and look again. Another server empties the token: it is never sent
+    elsewhere, and its repositories stay as they are, without the connection. Raises
+    AddressRefused."""
+    server, owner = connection.web_url, connection.owner
+    _set_place(connection, wish)
+    moved = connection.web_url != server
+    if moved:
+        connection.secret = connection.access = ""
+        connection.installation_id = ""
+    _set_secret(connection, wish)
+    if moved or connection.owner != owner:
+        connection.owner_id = connection.owner_kind = ""
+    _set_choice(connection, wish)
+    connection.poll_etag, connection.failures = "", 0
+    if connection.state != Connection.State.DRAFT:
+        connection.state = Connection.State.NEW
+        connection.message = ""
+        if not connection.secret:
+            connection.state = Connection.State.DENIED
+            connection.message = "Enter a token for the new server."
+    with transaction.atomic():
+        connection.save(update_fields=CHANGED)
+        if moved:
+            _leave_repositories(connection)
+        if connection.state == Connection.State.NEW:
+            request_poll(connection, by=by)
+
+
+CHANGED = (
+    "web_url", "api_url", "server", "owner", "owner_kind", "owner_id", "credential",
+    "secret", "app_id", "installation_id", "access", "access_expires_at", "include",
+    "exclude", "with_forks", "with_archived", "with_subgroups", "way", "with_hooks",
+    "poll_etag", "failures", "state", "message",
+)  # fmt: skip
+
+
+def connect(connection: Connection, *, by: str = "") -> None:
+    """Make a draft a connection: the first discovery and its webhooks are owed now.
+    Raises WishRefused if another connection has its owner."""
+    _refuse_second(connection)
+    with transaction.atomic():
+        Connection.objects.filter(
+            pk=connection.pk, state=Connection.State.DRAFT
+        ).update(state=Connection.State.NEW, added_by=by[:200] or connection.added_by)
+        request_poll(connection, by=by)
+    connection.refresh_from_db()
+
+
+def request_poll(connection: Connection, *, by: str = "", wake: bool = True) -> None:
+    """Ask for a complete look at the provider now."""
+    if by:
+        logger.info("A look at connection %s was asked for by %s.", connection.pk, by)
+    Connection.objects.filter(pk=connection.pk).exclude(
+        state=Connection.State.DRAFT
+    ).update(requested_seq=F("requested_seq") + 1)
+    if wake:
+        transaction.on_commit(lambda: wakeup.wake(connection.pk, wakeup.POLL))
+
+
+def remove_connection(connection: Connection, *, with_repositories: bool) -> None:
+    """Forget the right to read. Its repositories go too, or stay as they are, to be
+    read without its token; its webhooks are removed at the provider where we may."""
+    if connection.state != Connection.State.DRAFT and connection.secret:
+        try:
+            hooks.remove_hooks(connection, host_for(connection, urgent=True))
+        except (ProviderError, WrongKey) as error:
+            logger.warning("Webhooks of %s stay at the provider: %s", connection, error)
+    if with_repositories:
+        for repository in connection.repositories.all():
+            remove_repository(repository)
+    with transaction.atomic():
+        _leave_repositories(connection)
+        Connection.objects.filter(pk=connection.pk).delete()
+
+
+def remove_old_drafts() -> int:
+    """Drafts nobody connected within a day, with their tokens. Returns how many."""
+    old = Connection.objects.filter(
+        state=Connection.State.DRAFT, added_at__lt=timezone.now() - KEPT_DRAFT
+    )
+    count, _ = old.delete()
+    return count
+
+
+def secret_of(connection: Connection) -> str:
+    """The token or key in the clear. Raises crypto.WrongKey."""
+    return decrypt(connection.secret) if connection.secret else ""
+
+
+def _leave_repositories(connection: Connection) -> None:
+    """Its repositories without it: looked at as those that were added by address."""
+    Repository.objects.filter(connection=connection).update(
+        connection=None, next_crawl_at=timezone.now(), way="", read_by=""
+    )
+
+
+def _kind(wish: Wish) -> str:
+    if wish.kind not in Connection.Kind.values:
+        raise WishRefused("kind", "A connection is to GitHub or to GitLab.")
+    return wish.kind
+
+
+def _set_place(connection: Connection, wish: Wish) -> None:
+    place = parse_place(connection.kind, wish.address, wish.owner)
+    if not place.owner and not wish.app_id:
+        raise WishRefused(
+            "owner", "Say whose repositories to connect: a name such as acme."
+        )
+    if (place.web_url, place.server) != (connection.web_url, connection.server):
+        connection.api_url = place.api_url
+    connection.web_url, connection.server = place.web_url, place.server
+    connection.owner = place.owner
+    _refuse_second(connection)
+
+
+def _refuse_second(connection: Connection) -> None:
+    """Two connections with the same owner would take repositories from each other."""
+    same = (
+        Connection.objects.exclude(state=Connection.State.DRAFT)
+        .exclude(pk=connection.pk)
+        .filter(server=connection.server, owner__iexact=connection.owner)
+    )
+    if same.exists():
+        raise WishRefused(
+            "owner",
+            f"{connection.owner or 'This app'} at {connection.server} is connected "
+            "already. Change that connection.",
+        )
+
+
+def _set_secret(connection: Connection, wish: Wish) -> None:
+    app_id = wish.app_id.strip()
+    is_app = bool(app_id)
+    if is_app and connection.kind != Connection.Kind.GITHUB:
+        raise WishRefused("app_id", "Only GitHub has apps of this kind.")
+    credential = Connection.Credential.APP if is_app else Connection.Credential.TOKEN
+    if (connection.credential, connection.app_id) != (credential, app_id):
+        connection.secret = ""  # a token is no key, and a key is of one app
+    connection.credential, connection.app_id = credential, app_id[:40]
+    if connection.installation_id != wish.installation_id.strip()[:40]:
+        connection.installation_id = wish.installation_id.strip()[:40]
+        connection.access = ""
+    if wish.secret is None:
+        return
+    secret = wish.secret.strip()
+    if is_app:
+        if "PRIVATE KEY" not in secret or len(secret) > MAX_SECRET:
+            raise WishRefused(
+                "secret",
+                "This is no private key. Paste the whole .pem file that GitHub gave.",
+            )
+    elif not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise WishRefused(
+            "secret", "A token has no spaces and no line breaks. Paste it again."
+        )
+    elif not secret or len(secret) > MAX_SECRET:
+        raise WishRefused("secret", "Enter a token.")
+    connection.secret = encrypt(secret)
+    connection.access, connection.access_expires_at = "", None
+
+
+def _set_choice(connection: Connection, wish: Wish) -> None:
+    parse_patterns("include", wish.include)
+    parse_patterns("exclude", wish.exclude)
+    if wish.way not in Connection.Way.values:
+        raise WishRefused("way", "Repositories are read over the API or a mirror.")
+    connection.include, connection.exclude = wish.include, wish.exclude
+    connection.with_forks = wish.with_forks
+    connection.with_archived = wish.with_archived
+    connection.with_subgroups = wish.with_subgroups
+    connection.way, connection.with_hooks = wish.way, wish.with_hooks
+
+
+# Testing -----------------------------------------------------------------------------
+
+
+def test_connection(connection: Connection) -> Findings:
+    """Ask the provider who the token is and what it may do, find the owner, and keep
+    the answer on the row. Never raises for what the provider says."""
+    try:
+        _find_api(connection)
+        if connection.credential == Connection.Credential.APP:
+            _find_installation(connection)
+        host = host_for(connection, urgent=True)
+        owner = host.find_owner(connection.owner)
+        rights = host.check(owner)
+    except (ProviderError, WrongKey) as error:
+        sentence = error.sentence if isinstance(error, ProviderError) else str(error)
+        return Findings(works=False, sentence=sentence)
+    keep_owner(connection, owner)
+    connection.account = rights.account[:255]
+    connection.rights = [
+        {"ability": r.ability.value, "granted": r.granted, "sentence": r.sentence}
+        for r in rights.rights
+    ]
+    connection.token_expires_at = rights.expires_at
+    connection.tested_at = timezone.now()
+    connection.save(
+        update_fields=["account", "rights", "token_expires_at", "tested_at"]
+    )
+    reading = next((r for r in rights.rights if r.ability is Ability.READ), None)
+    refusal = reading.sentence if reading and reading.granted is False else ""
+    return Findings(
+        works=not refusal,
+        sentence=refusal or _found_sentence(connection, owner),
+        account=rights.account,
+        rights=rights.rights,
+    )
+
+
+def keep_owner(connection: Connection, owner: Owner) -> None:
+    """Write who the owner is, as the provider spells it."""
+    found = (owner.path[:255], owner.kind.value, owner.id[:64])
+    if found != (connection.owner, connection.owner_kind, connection.owner_id):
+        connection.owner, connection.owner_kind, connection.owner_id = found
+        connection.save(update_fields=["owner", "owner_kind", "owner_id"])
+
+
+def owner_of(connection: Connection) -> Owner | None:
+    """The owner as it was found; None before a test or a first look."""
+    if not connection.owner_id:
+        return None
+    return Owner(
+        OwnerKind(connection.owner_kind), connection.owner_id, connection.owner
+    )
+
+
+def _found_sentence(connection: Connection, owner: Owner) -> str:
+    kind = Connection.OwnerKind(owner.kind.value).label
+    name = owner.path or connection.server
+    return f"{connection.provider_name} answers, and the {kind} {name} is there."
+
+
+def _find_api(connection: Connection) -> None:
+    """Where the API of a GitHub of one's own is: below /api/v3, or at the root. What
+    does not say so leaves the address as it was."""
+    if connection.kind != Connection.Kind.GITHUB or not connection.api_url.startswith(
+        connection.web_url
+    ):
+        return
+    usual, before = f"{connection.web_url}/api/v3", connection.api_url
+    for api_url in (usual, connection.web_url):
+        connection.api_url = api_url
+        try:
+            github_client(connection, urgent=True).rest("GET", "/meta")
+        except (errors.NotFound, errors.BadPayload):
+            continue
+        except errors.AccessDenied:
+            pass  # it answers as an API does; the test says what is wrong
+        connection.save(update_fields=["api_url"])
+        return
+    connection.api_url = before
+
+
+def _find_installation(connection: Connection) -> None:
+    """Which installation of the app is meant: the one named, or the owner's."""
+    app = app_of(connection)
+    if connection.installation_id:
+        found = app.fetch_installation(connection.installation_id)
+    else:
+        found = app.find_installation(connection.owner)
+    connection.installation_id = found.id
+    connection.owner = found.account.login
+    connection.save(update_fields=["installation_id", "owner"])
+
+
+def preview(connection: Connection) -> Preview:
+    """A whole listing, sorted by what its patterns say. Raises ProviderError."""
+    host = host_for(connection, urgent=True)
+    owner = owner_of(connection) or host.find_owner(connection.owner)
+    listed = host.list_repositories(owner, with_subgroups=connection.with_subgroups)
+    selection = selection_of(connection)
+    chosen, left_out = [], []
+    for repository in sorted(listed, key=lambda each: each.path.lower()):
+        why = selection.why_not(repository)
+        if why:
+            left_out.append(LeftOut(repository, why))
+        else:
+            chosen.append(repository)
+    return Preview(tuple(chosen), tuple(left_out))
+
+
+# Progress ----------------------------------------------------------------------------
+
+
+def progress_of(connection: Connection) -> Progress:
+    """How far a first crawl is. Runs three queries."""
+    shown = Q(hidden_at__isnull=True)
+    wanted = shown & Q(is_enabled=True)
+    was_read = wanted & Q(last_crawl_at__isnull=False)
+    counts = connection.repositories.aggregate(
+        total=Count("pk", filter=wanted),
+        done=Count("pk", filter=was_read),
+        waiting=Count("pk", filter=wanted & Q(state=Repository.State.WAITING)),
+        failing=Count(
+            "pk", filter=wanted & ~Q(state__in=[*FINE, Repository.State.WAITING])
+        ),
+        hidden=Count("pk", filter=~shown),
+    )
+    running = connection.repositories.filter(crawls__status=Crawl.Status.RUNNING).defer(
+        "secret"
+    )
+    minute = timedelta(minutes=1)
+    ended = Crawl.objects.filter(
+        repository__connection=connection, finished_at__gte=timezone.now() - minute
+    ).count()
+    per_second = ended / minute.total_seconds()
+    left = counts["total"] - counts["done"]
+    return Progress(
+        done=counts["done"],
+        total=counts["total"],
+        running=tuple(running.order_by("name")),
+        waiting=counts["waiting"],
+        failing=counts["failing"],
+        hidden=counts["hidden"],
+        per_second=per_second,
+        seconds_left=left / per_second if left and per_second else None,
+    )

@@ -15,21 +15,23 @@ import time
 logger = logging.getLogger(__name__)
 
 LONGEST_LIST = 1000
+CRAWL, POLL = "muster.crawl", "muster.poll"  # tasks, of indexer/tasks.py
 MESSAGE_LIFE = 90.0  # seconds; by then the scheduler has sent another
 
-_waiting: queue.Queue[int] = queue.Queue(LONGEST_LIST)
+_waiting: queue.Queue[tuple[int, str]] = queue.Queue(LONGEST_LIST)
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
 _thread_pid = 0
 
 
-def wake(repository_id: int) -> None:
-    """Tell a worker, soon and without waiting. Never raises."""
+def wake(row_id: int, task: str = CRAWL) -> None:
+    """Tell a worker, soon and without waiting: of a repository to crawl, or of a
+    connection to look at (POLL). Never raises."""
     global _thread, _thread_pid
     try:
-        _waiting.put_nowait(repository_id)
+        _waiting.put_nowait((row_id, task))
     except queue.Full:
-        logger.debug("The queue hangs; the scheduler will wake %s.", repository_id)
+        logger.debug("The queue hangs; the scheduler will wake %s.", row_id)
         return
     with _lock:
         # A thread does not survive a fork; each process starts its own.
@@ -47,7 +49,7 @@ def flush(seconds: float) -> bool:
     return not _waiting.unfinished_tasks
 
 
-def send(repository_id: int) -> bool:
+def send(row_id: int, task: str = CRAWL) -> bool:
     """Put one message into the queue. False, with a line in the log, if it cannot be
     reached; may block as long as the transport's time limits allow."""
     from kombu.exceptions import KombuError, OperationalError
@@ -55,9 +57,7 @@ def send(repository_id: int) -> bool:
     from registry_site.celery import app
 
     try:
-        app.send_task(
-            "muster.crawl", (repository_id,), expires=MESSAGE_LIFE, retry=False
-        )
+        app.send_task(task, (row_id,), expires=MESSAGE_LIFE, retry=False)
     except (OperationalError, KombuError, OSError) as error:
         logger.warning("The queue cannot be reached (%s); nothing is lost.", error)
         return False
@@ -66,9 +66,9 @@ def send(repository_id: int) -> bool:
 
 def _run() -> None:
     while True:
-        repository_id = _waiting.get()
+        row_id, task = _waiting.get()
         try:
-            send(repository_id)
+            send(row_id, task)
         except Exception:
             logger.exception("A wake-up could not be sent; the scheduler will.")
         finally:

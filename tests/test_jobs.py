@@ -357,7 +357,7 @@ def test_F_B1_a_queue_that_hangs_never_blocks_who_asks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     held = threading.Event()
-    monkeypatch.setattr(wakeup, "send", lambda repository_id: held.wait(10))
+    monkeypatch.setattr(wakeup, "send", lambda *_: held.wait(10))
     monkeypatch.setattr(wakeup, "_waiting", queue.Queue(3))
     monkeypatch.setattr(wakeup, "_thread", None)
     begun = time.monotonic()

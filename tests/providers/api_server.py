@@ -122,8 +122,13 @@ class ApiServer:
     def finish(self, request: Request, reply: Reply) -> None:
         """After: add headers that every answer has."""
 
-    def check(self, request: Request, reply: Reply) -> None:
-        """Add to `violations` what does not fit the provider's own description."""
+    def request_faults(self, request: Request) -> list[str]:
+        """What of a request does not fit the provider's own description."""
+        return []
+
+    def answer_faults(self, request: Request, reply: Reply) -> list[str]:
+        """What of an answer does not fit it."""
+        return []
 
     def repository_at(self, request: Request, path: str) -> Path | None:
         """The bare repository that Git may reach at this path (without `.git`)."""
@@ -147,7 +152,8 @@ class ApiServer:
         self._condition(request, reply)
         self.finish(request, reply)
         if self.is_checked:
-            self.check(request, reply)
+            faults = self.answer_faults(request, reply)
+            self.violations += [f"{request} answered: {fault}" for fault in faults]
         return reply
 
     def _dispatch(self, request: Request) -> Reply:
@@ -245,6 +251,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         request = self._read()
         self.api.requests.append(request)
+        if self.api.is_checked:
+            faults = self.api.request_faults(request)
+            self.api.violations += [f"{request}: {fault}" for fault in faults]
         fault = self.api.fault_for(request)
         if fault is None:
             self._send(request, self._answer(request))

@@ -26,7 +26,7 @@ from graphql import (
 )
 
 from tests.providers.api_requests import Grant, Reply, Request
-from tests.providers.github_description import query_faults, schema
+from tests.providers.github_description import check_query, schema
 from tests.providers.github_payloads import (
     commit_message,
     message,
@@ -66,7 +66,7 @@ class GraphQL:
             document = parsed(asked["query"])
         except GraphQLError as wrong:
             return Reply(200, {"errors": [{"message": wrong.message}]})
-        if faults := query_faults(asked["query"]):
+        if faults := check_query(asked["query"]):
             server.violations += faults if server.is_checked else []
             return Reply(200, {"errors": [{"message": fault} for fault in faults]})
         nodes, cost = weigh(document, variables)

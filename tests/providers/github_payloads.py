@@ -121,7 +121,10 @@ class Payloads:
             "has_organization_projects": True,
             "has_repository_projects": True,
             "archived_at": None,
-            **_profile(account, repositories),
+            **{
+                k: "" if v is None else v
+                for k, v in _profile(account, repositories).items()
+            },
         }
 
     def repository(self, row: Repository, *, admin: bool, push: bool) -> JSON:

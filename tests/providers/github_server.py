@@ -35,6 +35,7 @@ from tests.providers.api_requests import (
     token_of,
 )
 from tests.providers.api_server import ApiServer, serve
+from tests.providers.github_description import check_answer, check_request
 from tests.providers.github_graphql import GraphQL
 from tests.providers.github_hooks import Hooks
 from tests.providers.github_payloads import Payloads, message
@@ -354,6 +355,19 @@ class GitHubServer(ApiServer):
             challenge = {"WWW-Authenticate": 'Basic realm="GitHub"'}
             raise Refusal(Reply(status, b"Write access not granted.", challenge))
         return row.bare
+
+    def request_faults(self, request: Request) -> list[str]:
+        if not request.path.startswith(f"{API}/"):
+            return []
+        path = request.path.removeprefix(API)
+        return check_request(request.method, path, request.query, request.json)
+
+    def answer_faults(self, request: Request, reply: Reply) -> list[str]:
+        kind = reply.headers.get("Content-Type", "application/json")
+        if not request.path.startswith(f"{API}/") or "github" in kind:
+            return []
+        path = request.path.removeprefix(API)
+        return check_answer(request.method, path, reply.status, reply.body)
 
     # Webhooks -----------------------------------------------------------------------
 

@@ -411,7 +411,7 @@ def _profile(account: Account, repositories: int) -> JSON:
     return {
         "name": account.login.title(),
         "company": None,
-        "blog": "",
+        "blog": "https://example.org",
         "location": None,
         "email": None,
         "public_repos": repositories,

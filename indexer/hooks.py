@@ -14,10 +14,10 @@ import time
 from base64 import b64encode
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from django.conf import settings
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
@@ -132,15 +132,12 @@ def remove_hooks(connection: Connection, host: Host) -> None:
         owner, path = _place(connection, hook.repository)
         try:
             host.delete_hook(owner, path, hook.remote_id)
-        except (errors.Refused, errors.NotFound) as error:
-            logger.info("Webhook %s could not be removed: %s", hook.pk, error.sentence)
         except errors.ProviderError as error:
             logger.warning(
-                "Webhooks of connection %s stay at the provider: %s",
-                connection.pk,
-                error.sentence,
+                "Webhook %s stays at the provider: %s", hook.uuid, error.sentence
             )
-            return
+            if not _is_refusal(error):
+                return
         else:
             _note(hook, Hook.State.WANTED, "", remote_id="")
 
@@ -164,15 +161,13 @@ def _new_secret() -> str:
 def _why_by_hand(connection: Connection) -> str:
     """Why Muster cannot even try, "" if it can."""
     name = connection.provider_name
-    parts = urlsplit(settings.MUSTER_PUBLIC_URL)
-    if not parts.hostname:
+    scheme, _, place = settings.MUSTER_PUBLIC_URL.partition("://")
+    if not place:
         return (
             f"Muster does not know the address at which {name} reaches it: set "
             "MUSTER_PUBLIC_URL."
         )
-    if parts.scheme != "https" and not (
-        parts.scheme == "http" and settings.MUSTER_ALLOW_PRIVATE
-    ):
+    if scheme != "https" and not (scheme == "http" and settings.MUSTER_ALLOW_PRIVATE):
         return "MUSTER_PUBLIC_URL must begin with https:// for webhooks."
     if connection.credential == Connection.Credential.APP:
         return (
@@ -368,13 +363,13 @@ def _page_of(connection: Connection, repository: Repository | None) -> str:
 
 
 def hook_state(connection: Connection) -> HookState:
-    """What to show of a connection's webhooks. Runs two queries."""
+    """What to show of a connection's webhooks. Runs three queries."""
     hooks = connection.hooks.all()
     hook = hooks.filter(repository=None).first()
+    heard = hooks.exclude(last_delivery_at=None).order_by("-last_delivery_at").first()
     counts = hooks.exclude(repository=None).aggregate(
         made=Count("pk", filter=Q(state=Hook.State.MADE)),
         refused=Count("pk", filter=Q(state=Hook.State.REFUSED)),
-        last=Max("last_delivery_at"),
     )
     if hook is None:
         return HookState(Hook.State.WANTED, "Webhooks are made after the first look.")
@@ -382,16 +377,15 @@ def hook_state(connection: Connection) -> HookState:
     state = Hook.State(hook.state)
     if state == Hook.State.REFUSED and counts["made"]:
         state = Hook.State.MADE
-    moments = [at for at in (hook.last_delivery_at, counts["last"]) if at]
     return HookState(
         state=state,
-        sentence=_sentence(connection, hook, counts["made"], bool(moments)),
+        sentence=_sentence(connection, hook, counts["made"], heard is not None),
         hook=hook,
         in_repositories=counts["made"],
         refused=counts["refused"],
-        last_delivery_at=max(moments, default=None),
-        last_event=hook.last_event,
-        last_outcome=hook.last_outcome,
+        last_delivery_at=heard.last_delivery_at if heard else None,
+        last_event=heard.last_event if heard else "",
+        last_outcome=heard.last_outcome if heard else "",
     )
 
 

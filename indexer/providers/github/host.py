@@ -160,8 +160,8 @@ class GitHubHost:
         path = self._hooks_path(owner, repository)
         try:
             return [parse_hook(item) for item in self._client.pages(path)]
-        except (AccessDenied, NotFound) as error:
-            raise _not_allowed(error, repository) from error
+        except (AccessDenied, NotFound, Refused) as error:
+            raise _about_hooks(error, repository) from None
 
     def create_hook(
         self, owner: Owner | None, repository: str, *, url: str, secret: str
@@ -181,8 +181,8 @@ class GitHubHost:
         path = self._hooks_path(owner, repository)
         try:
             return parse_hook(self._client.rest("POST", path, body=body).data)
-        except (AccessDenied, NotFound) as error:
-            raise _not_allowed(error, repository) from error
+        except (AccessDenied, NotFound, Refused) as error:
+            raise _about_hooks(error, repository) from None
 
     def delete_hook(self, owner: Owner | None, repository: str, hook_id: str) -> None:
         """Remove one, if it is still there."""
@@ -335,17 +335,21 @@ def _kept(etag: str) -> str:
     return etag if len(etag) <= MAX_ETAG else ""
 
 
-def _not_allowed(error: ProviderError, repository: str) -> ProviderError:
-    """GitHub answers 404 as well to whoever may not see webhooks."""
-    if error.status == 401:
+def _about_hooks(error: ProviderError, repository: str) -> ProviderError:
+    """What to tick, where webhooks are refused. To whoever may not see them, GitHub
+    answers 404 as well."""
+    if error.status not in {403, 404}:
         return error
-    what = (
-        f"of {repository}. Tick “admin:repo_hook”, or, for a fine-grained token, the "
+    said = error.sentence
+    if isinstance(error, NotFound):
+        said = "The token may not see or change these webhooks."
+    whose, scope, group = (
+        (f"of {repository}", "admin:repo_hook", "repository")
         if repository
-        else "of the whole organisation: that takes an owner's token with "
-        "“admin:org_hook”, or, for a fine-grained token, the organisation "
+        else ("of a whole organisation", "admin:org_hook", "organisation")
     )
     return Refused(
-        f"The token may not manage the webhooks {what}permission “Webhooks: Read and "
-        "write”."
+        f"{said} Webhooks {whose} take the scope “{scope}”, or “Webhooks: Read and "
+        f"write” among the {group} permissions, and an administrator's account.",
+        status=error.status,
     )

@@ -103,6 +103,8 @@ class Payloads:
 
     def organisation(self, account: Account, repositories: int) -> JSON:
         org = f"{self.api}/orgs/{account.login}"
+        profile = {**_profile(account, repositories), "email": "hello@example.org"}
+        profile |= {"company": "", "location": ""}  # never null here
         return {
             "login": account.login,
             "id": account.id,
@@ -121,10 +123,7 @@ class Payloads:
             "has_organization_projects": True,
             "has_repository_projects": True,
             "archived_at": None,
-            **{
-                k: "" if v is None else v
-                for k, v in _profile(account, repositories).items()
-            },
+            **profile,
         }
 
     def repository(self, row: Repository, *, admin: bool, push: bool) -> JSON:
@@ -196,13 +195,12 @@ class Payloads:
 
     def tag(self, row: Repository, found: GitObject) -> JSON:
         base = self.repository_url(row)
-        tagger = found.person("tagger")
         target, kind = found.header("object"), found.header("type")
         return {
             "node_id": node_id("TA", found.oid),
             "sha": found.oid,
             "url": f"{base}/git/tags/{found.oid}",
-            "tagger": person(tagger) if tagger else None,
+            "tagger": person(found.person("tagger")),
             "object": {
                 "sha": target,
                 "type": kind,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,13 +41,10 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A token of an installation, and when it ends. Secret."""
+    """A token of an installation, and when it ends. `repr` hides the token."""
 
-    token: str
+    token: str = field(repr=False)
     expires_at: datetime
-
-    def __repr__(self) -> str:
-        return f"Access(expires_at={self.expires_at!r})"
 
 
 def parse_account(data: Any) -> Account:

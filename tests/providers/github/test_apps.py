@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -213,7 +214,8 @@ def test_faults_stay_what_they_are(
     with pytest.raises(RateLimited):
         app_of().create_access(number)
     assert github.count("POST") == 2
-    for body in ({}, {"token": 5}, {"token": "a b", "expires_at": "2099-01-01"}, []):
+    bodies: list[Any] = [{}, [], {"token": 5}, {"token": "a b", "expires_at": "2099"}]
+    for body in bodies:
         github.fault("POST", status=201, body=body)
         with pytest.raises(BadPayload):
             app_of().create_access(number)

@@ -65,6 +65,7 @@ def test_a_classic_token_is_told_by_its_scopes(
     expected: list[bool | None],
     ticks: list[str],
 ) -> None:
+    """K7"""
     acme.add_token("ghp_some", *scopes)
     rights = check(GitHubHost(client_of("ghp_some")))
     assert granted(rights) == expected
@@ -172,7 +173,7 @@ def test_it_reads_when_a_token_ends(text: str, expected: datetime | None) -> Non
 def test_no_scopes_are_not_the_same_as_unsaid_scopes() -> None:
     assert parse_scopes(None) is None
     assert parse_scopes("") == frozenset()
-    assert parse_scopes("repo, read:org") == {"repo", "read:org"}
+    assert parse_scopes("repo, read:org") == frozenset({"repo", "read:org"})
 
 
 def test_a_token_that_is_refused_has_no_rights(

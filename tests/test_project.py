@@ -114,9 +114,11 @@ def test_no_page_asks_another_site_for_anything() -> None:
         assert found is None, f"{path.relative_to(ROOT)}: {found and found[0]}"
 
 
-def test_C1_no_view_is_exempt_from_csrf_protection() -> None:
+def test_C1_only_the_door_for_webhooks_is_exempt_from_csrf_protection() -> None:
+    """What comes there is signed."""
     for path in product_files(".py"):
-        assert "csrf_exempt" not in path.read_text(encoding="utf-8"), path
+        if path != ROOT / "indexer/views/hooks.py":
+            assert "csrf_exempt" not in path.read_text(encoding="utf-8"), path
 
 
 def test_A4_one_module_runs_git_and_never_through_a_shell() -> None:

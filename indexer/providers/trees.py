@@ -29,6 +29,8 @@ ANYWHERE = frozenset({b"dvc.yaml"})
 AT_ROOT = frozenset({b"artifacts.yaml", b".gto"})
 WANTED = ANYWHERE | AT_ROOT
 UNSAFE = frozenset({b"", b".", b"..", b".git"})
+FOLDER_MODES = frozenset({b"40000", b"040000"})
+SYMLINK = b"120000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def parse_tree(body: bytes, id_bytes: int) -> Tree:
         entries += 1
         mode = body[at:space]
         name = body[space + 1 : nul]
-        if mode in (b"40000", b"040000"):
+        if mode in FOLDER_MODES:
             if name not in UNSAFE and b"/" not in name:
                 folders.append((name, body[nul + 1 : after].hex()))
         elif name in WANTED and mode != b"160000":
@@ -130,7 +132,7 @@ class TreeWalk:
             if raw.rpartition(b"/")[2] in AT_ROOT and b"/" in raw:
                 continue
             path = text(raw)
-            if mode == b"120000":
+            if mode == SYMLINK:
                 sentence = (
                     f"{path} is a symbolic link, which Muster does not follow. Put "
                     "the file itself there."
@@ -156,7 +158,9 @@ class TreeWalk:
 
     def _load_level(self, level: set[str]) -> None:
         ids = sorted(level)
+        begun = time.monotonic()
         self._objects.load_level(ids)
+        self._end += time.monotonic() - begun  # waiting is no walking
         headers = self._objects.headers(ids)
         readable = []
         for tree_id in ids:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from indexer.core.snapshot import RepositorySnapshot
 from indexer.providers.addresses import CleanRemote, parse_remote
@@ -55,14 +56,8 @@ class GitProvider:
 
     def fetch_listing(self) -> Listing:
         """The refs as they are now, in one round trip."""
-        try:
-            connection = self._connect()[0]
-            listing = self._list(connection)
-        except GitMissing as error:
-            raise Unavailable(str(error)) from error
-        except OSError as error:
-            raise explain_system(error) from error
-        return listing
+        with _system_explained():
+            return self._list(self._connect()[0])
 
     def fetch_snapshot(
         self, listing: Listing, known: Known, progress: Progress = no_progress
@@ -72,6 +67,12 @@ class GitProvider:
         Objects that are missing mean that the remote changed meanwhile, or that the
         mirror is damaged: the mirror is made again and the refs listed again, once."""
         end = time.monotonic() + FETCH_SECONDS
+        with _system_explained():
+            return self._fetch_snapshot(listing, known, progress, end)
+
+    def _fetch_snapshot(
+        self, listing: Listing, known: Known, progress: Progress, end: float
+    ) -> RepositorySnapshot:
         try:
             connection, clean = self._connect()
             try:
@@ -100,10 +101,17 @@ class GitProvider:
                 "The mirror of this repository could not be read, not even after it "
                 "was made anew. Check the disk of the machine that runs Muster."
             ) from error
-        except GitMissing as error:
-            raise Unavailable(str(error)) from error
-        except OSError as error:
-            raise explain_system(error) from error
+
+    def open_objects(self, listing: Listing, known: Known, *, first: bool) -> Objects:
+        """The mirror as a source of single objects, for a reader that gets most of
+        them elsewhere. Raises as `fetch_snapshot`; what it returns raises GitFailed
+        too."""
+        end = time.monotonic() + FETCH_SECONDS
+        with _system_explained():
+            connection, clean = self._connect()
+            return self._open(
+                connection, clean, listing, known, no_progress, first, end
+            )
 
     def _connect(self) -> tuple[Connection, CleanRemote]:
         """Check the address again (its name may lead elsewhere by now)."""
@@ -174,19 +182,33 @@ class GitProvider:
         first: bool,
         end: float,
     ) -> RepositorySnapshot:
-        any_id = listing.head or next(iter(listing.tags.values()), "")
-        if not any_id:
+        if not listing.head and not listing.tags:
             return RepositorySnapshot(
                 branches=dict(listing.branches),
                 default_branch=listing.default_branch,
                 problems=problems_of_head(listing),
             )
+        objects = self._open(connection, clean, listing, known, progress, first, end)
+        wrapped = self._wrap(objects) if self._wrap is not None else objects
+        return Reading(listing, known, progress, wrapped, first=first).snapshot()
+
+    def _open(
+        self,
+        connection: Connection,
+        clean: CleanRemote,
+        listing: Listing,
+        known: Known,
+        progress: Progress,
+        first: bool,
+        end: float,
+    ) -> MirrorObjects:
+        any_id = listing.head or next(iter(listing.tags.values()), "")
         open_mirror(
             self._remote.mirror,
             object_format="sha256" if len(any_id) == 64 else "sha1",
             borrow_from=objects_of(clean.path) if clean.path else None,
         )
-        objects: Objects = MirrorObjects(
+        return MirrorObjects(
             self._remote.mirror,
             connection,
             fetches=clean.path is None,
@@ -196,9 +218,17 @@ class GitProvider:
             known=known.commits.values(),
             progress=progress,
         )
-        if self._wrap is not None:
-            objects = self._wrap(objects)
-        return Reading(listing, known, progress, objects, first=first).snapshot()
+
+
+@contextmanager
+def _system_explained() -> Iterator[None]:
+    """Turn errors of this machine into ours."""
+    try:
+        yield
+    except GitMissing as error:
+        raise Unavailable(str(error)) from error
+    except OSError as error:
+        raise explain_system(error) from error
 
 
 def _is_gone(url: str) -> bool:

@@ -53,8 +53,12 @@ fragment Commit on Commit {{
 TAG = f"""
 fragment Tag on Tag {{ name tagMessage: message tagger {SIGNER} }}"""
 BLOB = """
-fragment Blob on GitObject { __typename oid ... on Blob { byteSize isTruncated text } }"""
-LEVELS_OF_TAGS = 3  # tags of tags
+fragment Blob on GitObject {
+  __typename
+  oid
+  ... on Blob { byteSize isTruncated text }
+}"""
+LEVELS_OF_TAGS = 2  # a tag, and a tag of a tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +270,7 @@ def _inner_id(target: Any) -> str:
     return parse_id(target.get("oid"))
 
 
-def ref_name(name: Any) -> str:
+def ref_name(name: object) -> str:
     """A ref's name. Raises NeedsMirror for one that is not UTF-8: JSON cannot tell
     such names apart."""
     if not isinstance(name, str) or not name or "\0" in name:
@@ -282,7 +286,7 @@ def ref_name(name: Any) -> str:
     return name
 
 
-def parse_id(value: Any) -> str:
+def parse_id(value: object) -> str:
     """An object's id. Raises NeedsMirror for one of SHA-256."""
     if not isinstance(value, str) or not ID.fullmatch(value):
         raise odd("an object's id")

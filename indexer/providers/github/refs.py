@@ -7,7 +7,7 @@ import re
 from typing import Any, Literal
 
 from indexer.providers.base import Listing
-from indexer.providers.errors import BadPayload, Refused
+from indexer.providers.errors import BadPayload, Refused, Unavailable
 from indexer.providers.github.client import GitHubClient, repository_path
 from indexer.providers.github.queries import as_object, odd, parse_id, ref_name
 
@@ -26,7 +26,7 @@ def fetch_refs(
     *,
     at_least: int = 0,
 ) -> Refs:
-    """Every ref under refs/tags/ or refs/heads/ of owner/name; whole, or BadPayload.
+    """Every ref under refs/tags/ or refs/heads/ of owner/name; whole, or an error.
     GitHub puts all into one answer; a server that makes pages of it is followed.
     `at_least`: so many there were a moment ago. Raises NeedsMirror for names that the
     API cannot tell.
@@ -54,7 +54,7 @@ def fetch_refs(
     else:
         raise BadPayload(f"GitHub sent more than {MAX_PAGES} pages of one list.")
     if len(refs) < at_least:
-        raise BadPayload(
+        raise Unavailable(
             f"GitHub spoke of {at_least} refs and listed {len(refs)}. Muster tries "
             "again later."
         )

@@ -24,8 +24,11 @@ SECTION = "artifacts"
 # Text that needs no quotes anywhere in YAML; anything else is quoted.
 PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*", re.ASCII)
 WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
+# What YAML takes for a line break, or does not show; JSON leaves it as it is.
+UNSEEN = r"\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff"
 # Text over several lines that a literal block holds as it is.
-LITERAL = re.compile(r"[^\s#][^\n\r\t]*(?<! )(?:\n(?:[^\s][^\n\r\t]*(?<! ))?)*")
+IN_LINE = rf"[^\x00-\x1f{UNSEEN}]*(?<! )"
+LITERAL = re.compile(rf"[^\s#]{IN_LINE}(?:\n(?:[^\s]{IN_LINE})?)*")
 
 
 class EditRefused(Exception):
@@ -126,6 +129,9 @@ def _in_place(text: str, name: str, fields: Mapping[str, Json]) -> str | None:
         gap = [] if not lines or not lines[-1].strip() else [end]
         new = _dump({SECTION: {name: given}}, root.start_mark.column, end)
         return _joined(lines, end) + "".join([*gap, *new])
+    if _is_empty(lines, section):
+        new = _dump({SECTION: {name: given}}, section[0].start_mark.column, end)
+        return _with(lines, section[0].start_mark.line, new, instead=1)
     if not _is_block(section[1]):
         return None
     entry = _child(section[1], name)
@@ -134,6 +140,9 @@ def _in_place(text: str, name: str, fields: Mapping[str, Json]) -> str | None:
         return _with(
             lines, _last_line(section[1]) + 1, _dump({name: given}, column, end)
         )
+    if _is_empty(lines, entry):
+        new = _dump({name: given}, entry[0].start_mark.column, end)
+        return _with(lines, entry[0].start_mark.line, new, instead=1)
     if not _is_block(entry[1]):
         return None
     return _changed(lines, entry[1], fields, end)
@@ -189,10 +198,26 @@ def _last_line(node: Any) -> int:
     return max(last_line, int(node.start_mark.line))
 
 
-def _with(lines: list[str], at: int, new: list[str]) -> str:
+def _is_empty(lines: list[str], pair: tuple[Any, Any]) -> bool:
+    """Whether a key holds nothing, on a line of its own without a comment."""
+    key, value = pair
+    line = lines[key.start_mark.line]
+    rest = line[key.end_mark.column :].strip()
+    alone = not line[: key.start_mark.column].strip() and value.start_mark.line in {
+        key.start_mark.line, key.start_mark.line + 1,
+    }  # fmt: skip
+    return (
+        alone
+        and rest in {":", ": {}", ": null", ": ~"}
+        and not (rest == ":" and value.value)
+    )
+
+
+def _with(lines: list[str], at: int, new: list[str], *, instead: int = 0) -> str:
+    """The text with new lines at a place, `instead` of so many that are there."""
     after = list(lines)
     _end_line(after, at - 1, "\r\n" if new[0].endswith("\r\n") else "\n")
-    after[at:at] = new
+    after[at : at + instead] = new
     return "".join(after)
 
 
@@ -234,7 +259,8 @@ def _scalar(value: Json) -> str:
     is_plain = isinstance(value, str) and PLAIN.fullmatch(value)
     if is_plain and str(value).lower() not in WORDS and " -" not in str(value):
         return str(value)
-    return json.dumps(value, ensure_ascii=False)
+    shown = json.dumps(value, ensure_ascii=False)
+    return re.sub(f"[{UNSEEN}]", lambda found: f"\\u{ord(found[0]):04x}", shown)
 
 
 # Rewritten ---------------------------------------------------------------------------

@@ -181,7 +181,11 @@ def test_whatever_is_written_reads_as_wanted(
     # libyaml does not read all that ruamel.yaml writes: `[:0]`.
     assume(not parse_document("", text.encode()).problem)
     before = value_of(text)
-    after = value_of(change_entry(text, name, fields))
+    try:
+        after = value_of(change_entry(text, name, fields))
+    except EditRefused:
+        assert flow  # there a line holds more than one thing
+        return
     expected = dict(before["artifacts"])
     expected[name] = {**expected.get(name, {}), **fields}
     assert after == {**before, "artifacts": expected}

@@ -29,11 +29,7 @@ class ConnectionRow:
 
     @property
     def is_busy(self) -> bool:
-        return is_looking(self.connection) or (
-            self.connection.is_enabled
-            and self.done < self.total
-            and self.connection.state in {Connection.State.OK, Connection.State.NEW}
-        )
+        return _is_going_on(self.connection, self.total - self.done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +49,8 @@ class Facts:
     @property
     def is_busy(self) -> bool:
         """Whether work goes on, so that the page asks again."""
-        return is_looking(self.connection) or bool(
-            self.progress.running or self.to_do > self.progress.waiting
+        return bool(self.progress.running) or _is_going_on(
+            self.connection, self.to_do - self.progress.waiting
         )
 
     @property
@@ -90,6 +86,17 @@ def is_looking(connection: Connection) -> bool:
         or connection.lease_id is not None
         or connection.state == Connection.State.NEW
     )
+
+
+def _is_going_on(connection: Connection, to_do: int) -> bool:
+    """Whether its page will soon have something else to show. Where the provider does
+    not let us in, or asks us to wait, nothing moves by itself."""
+    if connection.state == Connection.State.WAITING:
+        return False
+    if is_looking(connection):
+        return True
+    fine = connection.state in {Connection.State.OK, Connection.State.NEW}
+    return fine and connection.is_enabled and to_do > 0
 
 
 def facts_of(connection: Connection) -> Facts:

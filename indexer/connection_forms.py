@@ -114,28 +114,28 @@ class ConnectionForm(forms.Form):
             del self.fields["with_subgroups"]
         else:
             del self.fields["app_id"], self.fields["app_key"]
-        if connection is not None:
-            self.fields["secret"].label = "New token"
-            self.fields["secret"].help_text = "Empty: the one there is stays."
-            if "app_key" in self.fields and connection.app_id:
-                self.fields["app_key"].help_text = "Empty: the one there is stays."
+        if connection is not None and connection.secret:
+            is_app = connection.credential == Connection.Credential.APP
+            kept = self.fields["app_key" if is_app else "secret"]
+            kept.label = "New private key" if is_app else "New token"
+            kept.help_text = "Empty: the one there is stays."
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
         app_id, key = data.get("app_id", ""), data.get("app_key", "")
-        token, there = data.get("secret", ""), self.connection
+        token = data.get("secret", "")
+        there = self.connection
+        kept = there.credential if there is not None and there.secret else ""
         if app_id and token:
             self.add_error(
                 "app_id", "Give a token or a GitHub App, not both. Empty one of them."
             )
-        elif app_id and not key and not (there and there.credential == "app"):
+        elif app_id and not key and kept != Connection.Credential.APP:
             self.add_error("app_key", "Paste the private key of the app.")
         elif key and not app_id:
             self.add_error("app_id", "Say which app the private key belongs to.")
-        elif not app_id and not token and not (there and there.credential == "token"):
-            self.add_error("secret", "Paste a token. How to make one is said below.")
-        if not app_id and not data.get("owner") and "owner" not in self.errors:
-            self.add_error("owner", "Say whose repositories to connect.")
+        elif not app_id and not token and kept != Connection.Credential.TOKEN:
+            self.add_error("secret", "Paste a token. Which one is said beside.")
         return data
 
     def save(self, *, by: str) -> Connection | None:
@@ -146,10 +146,16 @@ class ConnectionForm(forms.Form):
                 return draft_connection(self._wish(), by=by)
             change_connection(self.connection, self._wish(), by=by)
         except AddressRefused as refusal:
-            field = getattr(refusal, "field", "") or "address"
-            self.add_error(field if field in self.fields else None, refusal.sentence)
+            self.add_error(self._field_of(refusal), refusal.sentence)
             return None
         return self.connection
+
+    def _field_of(self, refusal: AddressRefused) -> str | None:
+        """Where a refusal is shown: its field, or above all of them."""
+        field = getattr(refusal, "field", "address")
+        if field == "secret" and self.cleaned_data.get("app_id"):
+            field = "app_key"
+        return field if field in self.fields else None
 
     def _wish(self) -> Wish:
         data: dict[str, Any] = self.cleaned_data

@@ -24,7 +24,7 @@ from indexer.connection_facts import connection_list, facts_of
 from indexer.connection_forms import HOME, ConnectionForm, RemoveConnectionForm
 from indexer.hooks import hook_state, instructions, owner_hook
 from indexer.models import Connection, Repository
-from indexer.providers.errors import ProviderError
+from indexer.providers.errors import AddressRefused, ProviderError
 from indexer.views.access import (
     HtmxHttpRequest,
     manager_required,
@@ -89,7 +89,8 @@ def edit(request: HtmxHttpRequest, uuid: UUID) -> HttpResponseBase:
                 return redirect("connection_review", changed.uuid)
             messages.success(request, f"{changed} is changed.")
             return redirect("connection", changed.uuid)
-    context = _form_context(form, kind) | {"connection": shown}
+    # As it is stored: a change that was refused has touched the object.
+    context = _form_context(form, kind) | {"connection": _get_connection(uuid)}
     status = 422 if form.errors else 200
     return render(request, "indexer/connection_edit.html", context, status=status)
 
@@ -118,7 +119,11 @@ def connect(request: HtmxHttpRequest, uuid: UUID) -> HttpResponseBase:
     """Make a draft a connection."""
     draft = _get_connection(uuid)
     if draft.state == Connection.State.DRAFT:
-        domain.connect(draft, by=request.user.get_username())
+        try:
+            domain.connect(draft, by=request.user.get_username())
+        except AddressRefused as refusal:
+            messages.error(request, refusal.sentence)
+            return redirect("connection_edit", draft.uuid)
         messages.success(request, f"{draft} is connected. Its first look begins now.")
     return redirect("connection", draft.uuid)
 
@@ -229,6 +234,7 @@ def _form_context(form: ConnectionForm, kind: Connection.Kind) -> dict[str, Any]
         "kind": kind,
         "web_url": there.web_url if there else f"https://{HOME[kind]}",
         "is_draft": there is None or there.state == Connection.State.DRAFT,
+        "needs_token": there is None or not there.secret,
     }
 
 

@@ -14,10 +14,12 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from indexer.models import Repository
+from indexer.models import Connection, Hook, Repository
 
 RECORD = Path(__file__).parents[1] / "query_counts.json"
+CONNECTION = "6f1a2a52-0c5c-4d57-9d5a-6a3b1f1f4c10"
 PAGES = {
     "models": "/",
     "models, searched": "/?q=model&stage=prod&sort=-assigned",
@@ -29,16 +31,52 @@ PAGES = {
     "repository": "/repositories/acme/many/",
     "status of a crawl": "/repositories/acme/many/-/status",
     "first crawls": "/first-crawls",
+    "connections": "/connections",
+    "connection": f"/connections/{CONNECTION}/",
+    "connection, its progress": f"/connections/{CONNECTION}/?seen=0",
 }
+
+
+@pytest.fixture(autouse=True)
+def connected(db: None) -> Connection:
+    """A connection with a repository that waits for its first crawl."""
+    made = Connection.objects.create(
+        uuid=CONNECTION,
+        kind="github",
+        web_url="https://github.com",
+        api_url="https://api.github.com",
+        server="github.com",
+        owner="acme",
+        owner_kind="org",
+        state=Connection.State.OK,
+        added_at=timezone.now(),
+    )
+    Hook.objects.create(connection=made, secret="")
+    return made
 
 
 def queries(client: Client, name: str) -> list[str]:
     """The queries of one page, after one that filled the caches of its menus."""
     headers = {"HX-Request": "true"} if "fragment" in name else {}
+    if "progress" in name:
+        headers = {"HX-Request": "true", "HX-Target": "now"}
     client.get(PAGES[name], headers=headers)
     with CaptureQueriesContext(connection) as caught:
         assert client.get(PAGES[name], headers=headers).status_code == 200
     return [query["sql"] for query in caught]
+
+
+def belong_to_the_connection(count: int) -> None:
+    """As many of its repositories failed."""
+    Repository.objects.bulk_create(
+        Repository(
+            name=f"acme/repository-{number:03}",
+            connection=Connection.objects.get(),
+            state=Repository.State.DENIED,
+            added_at=timezone.now(),
+        )
+        for number in range(count)
+    )
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -47,6 +85,7 @@ def test_a_page_costs_the_recorded_queries(
 ) -> None:
     cache.clear()
     many(30)
+    belong_to_the_connection(30)
     found = queries(alice, name)
     recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     if os.environ.get("UPDATE_QUERY_COUNTS"):
@@ -61,6 +100,7 @@ def test_a_page_costs_the_same_for_one_row(
 ) -> None:
     cache.clear()
     many(1)
+    belong_to_the_connection(1)
     found = queries(alice, name)
     assert len(found) <= json.loads(RECORD.read_text())[name], "\n".join(found)
 

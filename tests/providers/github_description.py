@@ -21,6 +21,7 @@ ALIASES = (
     (re.compile(r"^/repositories/\d+"), "/repos/owner/name"),
     (re.compile(r"^/organizations/\d+"), "/orgs/name"),
     (re.compile(r"^/user/\d+"), "/users/name"),
+    (re.compile(r"/contents/?$"), "/contents/."),
 )
 LONG = {"path", "ref"}  # parameters that may hold slashes
 Check = Callable[[Any], Any]

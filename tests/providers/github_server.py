@@ -8,6 +8,7 @@ GitHub's description (tests/fixtures/github).
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import hmac
 import itertools
@@ -51,6 +52,7 @@ from tests.providers.github_state import (
     now,
 )
 from tests.providers.github_writes import Writes
+from tests.providers.many_repositories import make_repositories
 
 API = "/api/v3"
 CLASSIC = frozenset({"repo", "read:org", "admin:org_hook", "admin:repo_hook"})
@@ -468,3 +470,38 @@ def serve_github(root: Path, port: int = 0) -> Iterator[GitHubServer]:
     server = GitHubServer(root)
     with serve(server, port):
         yield server
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve until interrupted: the repositories `DIR/owner/name.git`, and demo ones."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--token", default="", help="instead of a random one")
+    parser.add_argument("--demo", type=int, default=0, metavar="N", help="repositories")
+    parser.add_argument("--tags", type=int, default=10, help="of each demo repository")
+    parser.add_argument("--unchecked", action="store_true", help="faster")
+    asked = parser.parse_args(arguments)
+    asked.root.mkdir(parents=True, exist_ok=True)
+    with serve_github(asked.root, asked.port) as server:
+        server.is_checked = not asked.unchecked
+        server.delivers = True
+        if asked.token:
+            server.tokens[asked.token] = server.tokens.pop(server.token)
+            server.token = asked.token
+        for bare in sorted(asked.root.glob("*/*.git")):
+            if bare.parent.name != "demo":
+                server.add_repository(f"{bare.parent.name}/{bare.stem}", bare)
+        if asked.demo:
+            folder = asked.root / "demo"
+            for bare in make_repositories(folder, asked.demo, asked.tags):
+                server.add_repository(f"demo/{bare.stem}", bare)
+        print(server.url, server.token, flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            return
+
+
+if __name__ == "__main__":
+    main()

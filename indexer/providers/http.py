@@ -88,21 +88,15 @@ class ProviderSession(requests.Session):
         """As requests does it, without an error that quotes a header."""
         try:
             prepared = super().prepare_request(request)
-            for value in prepared.headers.values():
-                (value if isinstance(value, bytes) else value.encode()).decode("ascii")
-        except UnicodeError:
-            trouble: ProviderError = AccessDenied(
-                "The token holds characters that no token has. Enter it again."
-            )
-        except requests.exceptions.InvalidHeader:
-            trouble = AccessDenied(
-                "The token holds a space or a line break. Enter it again."
-            )
+            if all(map(_is_plain, prepared.headers.values())):
+                return prepared
+        except (requests.exceptions.InvalidHeader, UnicodeError):
+            pass
         except (requests.RequestException, ValueError):
-            trouble = AddressRefused(f"The address of {self.place} is malformed.")
-        else:
-            return prepared
-        raise trouble
+            raise AddressRefused(f"The address of {self.place} is malformed.") from None
+        raise AccessDenied(
+            "The token holds a space or a character that no token has. Enter it again."
+        )
 
     def send(
         self, request: requests.PreparedRequest, **kwargs: Any
@@ -277,11 +271,12 @@ class ProviderSession(requests.Session):
         followed = request.copy()
         try:
             followed.prepare_url(urljoin(request.url or "", location), None)
-        except (requests.RequestException, ValueError):
-            raise refusal from None
+            is_here = _origin(followed.url or "") == self._origin
+        except (requests.RequestException, ValueError, AddressRefused):
+            is_here = False
         path = _path(followed)
         if (
-            _origin(followed.url or "") != self._origin
+            not is_here
             or not path.startswith(self._prefix)
             or ".." in unquote(path).split("/")
         ):
@@ -301,6 +296,12 @@ def _origin(url: str) -> tuple[str, str, int]:
     if odd:
         raise AddressRefused("The address of the API is malformed.")
     return scheme, host, port
+
+
+def _is_plain(value: str | bytes) -> bool:
+    """Whether a header's value is of the characters that one may have."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return text.isascii() and text.isprintable()
 
 
 def _path(request: requests.PreparedRequest) -> str:

@@ -106,15 +106,15 @@ def check_data(
             status=status,
         )
     try:
-        data = parse_json(body)
+        if parse_json(body) is not None or may_be_empty:
+            return
     except NotJson:
-        data = None
-    if data is None and not may_be_empty:
-        raise BadPayload(
-            f"{place} answered with data that is cut short or makes no sense. Muster "
-            "tries again later.",
-            status=status,
-        )
+        pass
+    raise BadPayload(
+        f"{place} answered with data that is cut short or makes no sense. Muster tries "
+        "again later.",
+        status=status,
+    )
 
 
 def refuse_page(place: str, status: int, content_type: str, body: bytes) -> None:

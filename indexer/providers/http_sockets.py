@@ -42,7 +42,7 @@ class Watch:
         self._line = line
         self._until = time.monotonic() + seconds
         self._lock = threading.Lock()
-        self._connection: http.client.HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
         self.is_over = False
@@ -60,7 +60,7 @@ class Watch:
     ) -> None:
         self._timer.cancel()
         with self._lock:
-            self._connection = None  # it may serve another request by now
+            self._socket = None  # it may serve another request by now
 
     def left(self) -> float:
         """Seconds that are left. Raises OutOfTime."""
@@ -70,18 +70,18 @@ class Watch:
             raise OutOfTime
         return left
 
-    def look_at(self, connection: http.client.HTTPConnection) -> None:
-        """The connection the request goes over."""
+    def look_at(self, made: socket.socket | None) -> None:
+        """The socket the request goes over. It stays the one though the connection
+        forgets it, as http.client does where an answer ends with the connection."""
         with self._lock:
-            self._connection = connection
+            self._socket = made
             if self.is_over:
-                _shut_down(connection)
+                _shut_down(made)
 
     def _end(self) -> None:
         with self._lock:
             self.is_over = True
-            if self._connection is not None:
-                _shut_down(self._connection)
+            _shut_down(self._socket)
 
 
 class Line(threading.local):
@@ -151,8 +151,12 @@ class _PlainConnection(HTTPConnection):
         super().__init__(*arguments, **options)
         self._line = line
 
+    def connect(self) -> None:
+        super().connect()
+        self._line.watch.look_at(self.sock)
+
     def request(self, *arguments: Any, **options: Any) -> None:
-        self._line.watch.look_at(self)
+        self._line.watch.look_at(self.sock)  # of an earlier request
         super().request(*arguments, **options)
 
     def _new_conn(self) -> socket.socket:
@@ -166,8 +170,12 @@ class _TLSConnection(HTTPSConnection):
         super().__init__(*arguments, **options)
         self._line = line
 
+    def connect(self) -> None:
+        super().connect()
+        self._line.watch.look_at(self.sock)
+
     def request(self, *arguments: Any, **options: Any) -> None:
-        self._line.watch.look_at(self)
+        self._line.watch.look_at(self.sock)  # of an earlier request
         super().request(*arguments, **options)
 
     def _new_conn(self) -> socket.socket:
@@ -243,10 +251,9 @@ def _addresses(host: str, port: int, allow_private: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 
-def _shut_down(connection: http.client.HTTPConnection) -> None:
-    """End whatever waits for the connection's socket. The plain socket's way, since
-    that of TLS takes the object apart which another thread is using."""
-    sock = connection.sock
-    if sock is not None:
+def _shut_down(made: socket.socket | None) -> None:
+    """End whatever waits for a socket. The plain socket's way, since that of TLS takes
+    the object apart which another thread is using."""
+    if made is not None:
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            socket.socket.shutdown(made, socket.SHUT_RDWR)

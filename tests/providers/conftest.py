@@ -11,6 +11,13 @@ from indexer.core.snapshot import RepositorySnapshot
 from indexer.providers.base import Known, Remote
 from indexer.providers.git.reader import GitProvider
 from tests.providers.git_server import GitServer, serve_git
+from tests.providers.sessions import (  # noqa: F401 - fixtures
+    budget,
+    session,
+    session_of,
+    tls_server,
+    wired,
+)
 
 ProviderOf = Callable[..., GitProvider]
 

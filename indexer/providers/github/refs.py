@@ -36,7 +36,7 @@ def fetch_refs(
     for number in range(1, MAX_PAGES + 1):
         page = {"page": number} if number > 1 else {}
         try:
-            answer = client.rest("GET", address, parameters={"per_page": 100, **page})
+            answer = client.rest("GET", address, parameters=page)
         except Refused as error:
             if error.status == EMPTY and number == 1 and not at_least:
                 return {}

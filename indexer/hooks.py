@@ -37,6 +37,7 @@ LOOK_AGAIN = timedelta(days=1)  # at the webhook of one repository
 STILL_WORKS = timedelta(days=7)  # one made by hand, after its last delivery
 REMOVAL_SECONDS = 20.0  # for all webhooks of a connection that goes
 
+WITHOUT_HOOKS = {Connection.OwnerKind.USER, Connection.OwnerKind.INSTALLATION}
 EVENTS = {
     "github": (
         "Pushes",
@@ -60,6 +61,10 @@ HOW_TO_ALLOW = {
         "and Muster makes it"
     ),
 }
+APP_BY_HAND = (
+    "A GitHub App has one webhook for all that it was given: enter this one in the "
+    "app's settings."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,11 @@ def ensure_hooks(connection: Connection, host: Host) -> None:
     try:
         if _ensure_owner_hook(connection, host, hook):
             _drop_repository_hooks(connection, host)
-        elif not _arrived_since(hook, timezone.now() - STILL_WORKS):
+        elif _arrived_since(hook, timezone.now() - STILL_WORKS):
+            return  # one made by hand does
+        elif connection.credential == Connection.Credential.APP:
+            _note(hook, Hook.State.MANUAL, APP_BY_HAND)
+        else:
             _ensure_repository_hooks(connection, host, hook)
     except errors.ProviderError as error:
         # Nothing is known of what was not answered: the next call looks again.
@@ -169,11 +178,6 @@ def _why_by_hand(connection: Connection) -> str:
         )
     if scheme != "https" and not (scheme == "http" and settings.MUSTER_ALLOW_PRIVATE):
         return "MUSTER_PUBLIC_URL must begin with https:// for webhooks."
-    if connection.credential == Connection.Credential.APP:
-        return (
-            "A GitHub App has one webhook for all that it was given: enter this one in "
-            "the app's settings."
-        )
     if not connection.with_hooks:
         return "Muster was told to make no webhook here. One made by hand works."
     return ""
@@ -191,7 +195,7 @@ def _place(
 
 def _ensure_owner_hook(connection: Connection, host: Host, hook: Hook) -> bool:
     """Whether the whole organisation or group has its webhook now."""
-    if connection.owner_kind == Connection.OwnerKind.USER:
+    if connection.owner_kind in WITHOUT_HOOKS:
         _note(
             hook,
             Hook.State.REFUSED,
@@ -357,9 +361,9 @@ def _page_of(connection: Connection, repository: Repository | None) -> str:
         is_user = connection.owner_kind == Connection.OwnerKind.USER
         place = "" if is_user or not owner else f"/organizations/{owner}"
         return f"{web}{place}/settings/apps"
-    if connection.owner_kind == Connection.OwnerKind.ORGANISATION:
-        return f"{web}/organizations/{owner}/settings/hooks/new"
-    return ""
+    if connection.owner_kind == Connection.OwnerKind.USER:
+        return ""
+    return f"{web}/organizations/{owner}/settings/hooks/new"
 
 
 def hook_state(connection: Connection) -> HookState:

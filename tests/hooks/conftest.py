@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from indexer.models import Connection, Hook, Repository
@@ -11,6 +15,9 @@ from tests.hooks.deliveries import (
     make_connection,
     make_hook,
 )
+from tests.hooks.servers import PUBLIC
+from tests.providers.github_server import GitHubServer, serve_github
+from tests.providers.gitlab_server import GitLabServer, serve_gitlab
 
 
 @pytest.fixture
@@ -37,3 +44,24 @@ def gitlab(db: None) -> Connection:
 def gitlab_hook(gitlab: Connection) -> Hook:
     make_connected(gitlab, "15", "group/churn", default_branch="main")
     return make_hook(gitlab, secret=SIGNING_SECRET)
+
+
+@pytest.fixture
+def reachable(settings: Any, tmp_path: Path) -> None:
+    """A site that providers on loopback can be asked by, and ask."""
+    settings.MUSTER_DATA = tmp_path / "data"
+    settings.MUSTER_ALLOW_PRIVATE = True
+    settings.MUSTER_PUBLIC_URL = PUBLIC
+
+
+@pytest.fixture
+def server(tmp_path: Path, reachable: None) -> Iterator[GitHubServer]:
+    with serve_github(tmp_path / "github") as running:
+        running.add_owner("acme")
+        yield running
+
+
+@pytest.fixture
+def gitlab_server(tmp_path: Path, reachable: None) -> Iterator[GitLabServer]:
+    with serve_gitlab(tmp_path / "gitlab") as running:
+        yield running

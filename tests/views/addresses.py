@@ -33,6 +33,6 @@ def walk(
         yield f"/{route}", entry
 
 
-# Providers call these, with a signature instead of a session: tests/test_hooks.py.
+# Providers call these, with a signature instead of a session: tests/hooks.
 HOOKS = {address for address, _ in walk() if address.startswith("/hooks/")}
 OUR_ADDRESSES = sorted({address for address, _ in walk()} - HOOKS)

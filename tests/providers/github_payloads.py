@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
-import re
 from typing import Any
 
 from tests.providers.api_requests import Reply
+from tests.providers.github_messages import (
+    commit_message,
+    person,
+    tag_message,
+    verification,
+)
 from tests.providers.github_state import (
     JSON,
     Account,
@@ -17,7 +22,7 @@ from tests.providers.github_state import (
     Repository,
     stamp,
 )
-from tests.providers.object_store import GitObject, Person, kind_of, text
+from tests.providers.object_store import GitObject, kind_of, text
 
 TRUNCATED_AT = 1_000_000  # bytes of a file that `contents` gives
 DOCUMENTATION = "https://docs.github.com/rest"
@@ -424,46 +429,6 @@ def _profile(account: Account, repositories: int) -> JSON:
 def node_id(kind: str, value: object) -> str:
     """The id of GraphQL and of REST's `node_id`."""
     return f"{kind}_" + base64.urlsafe_b64encode(str(value).encode()).decode()
-
-
-def person(who: Person | None) -> JSON:
-    """REST gives times in UTC, and the epoch where there is none."""
-    name, email, date = (who.name, who.email, who.date) if who else ("", "", None)
-    when = stamp(date) if date else "1970-01-01T00:00:00Z"
-    return {"name": name, "email": email, "date": when}
-
-
-def tag_message(found: GitObject, conventions: Conventions) -> str:
-    message = found.message
-    signature = found.signature
-    if signature and not conventions.tag_with_signature:
-        message = message.removesuffix(signature)
-    return message if conventions.tag_line_feed else message.removesuffix("\n")
-
-
-def commit_message(found: GitObject, conventions: Conventions) -> str:
-    keeps = conventions.commit_line_feed
-    return found.message if keeps else found.message.rstrip("\n")
-
-
-def payload_of(found: GitObject) -> str:
-    """What a signature signs: the object without it."""
-    whole = text(found.data)
-    if found.kind == "tag":
-        return whole.removesuffix(found.signature)
-    head, gap, message = whole.partition("\n\n")
-    return re.sub(r"\ngpgsig .*(?:\n .*)*", "", head) + gap + message
-
-
-def verification(found: GitObject) -> JSON:
-    signature = found.signature
-    return {
-        "verified": False,
-        "reason": "unknown_key" if signature else "unsigned",
-        "signature": signature or None,
-        "payload": payload_of(found) if signature else None,
-        "verified_at": None,
-    }
 
 
 def message(status: int, text: str, **more: Any) -> Reply:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -12,10 +11,7 @@ from tests.providers.github_payloads import message
 from tests.providers.github_state import (
     JSON,
     Account,
-    Installation,
     Repository,
-    now,
-    stamp,
 )
 from tests.providers.object_store import GitObject, kind_of
 
@@ -127,6 +123,10 @@ class Routes:
             headers["X-GitHub-SSO"] = server.sso
         return Reply(200, items[(number - 1) * size : number * size], headers)
 
+    def seen_by(self, grant: Grant | None) -> list[Repository]:
+        rows = self.server.rows.values()
+        return [row for row in rows if self.server.may_see(grant, row)]
+
     def account(self, login: str) -> Account:
         found = self.server.accounts.get(login.lower())
         if found is None:
@@ -151,12 +151,6 @@ class Reading(Routes):
         api("GET", "/organizations/{number}/repos", self.repositories_by_number)
         api("GET", "/user/{number}", self.user_by_number)
         api("GET", "/user/{number}/repos", self.repositories_by_number)
-        api("GET", "/installation/repositories", self.installed)
-        api("GET", "/app", self.app)
-        api("GET", "/orgs/{login}/installation", self.installation_of)
-        api("GET", "/users/{login}/installation", self.installation_of)
-        api("GET", "/app/installations/{number}", self.installation)
-        api("POST", "/app/installations/{number}/access_tokens", self.access_token)
         of("GET", "", self.one)
         of("GET", "/git/matching-refs/{ref:path}", self.matching_refs)
         of("GET", "/git/ref/{ref:path}", self.ref)
@@ -253,9 +247,9 @@ class Reading(Routes):
         grant = request.grant
         if account.kind == "user" and grant is not None:
             # The list of a user shows what is public, whoever asks.
-            rows = [r for r in self._seen_by(None) if r.owner is account]
+            rows = [r for r in self.seen_by(None) if r.owner is account]
         else:
-            rows = [r for r in self._seen_by(grant) if r.owner is account]
+            rows = [r for r in self.seen_by(grant) if r.owner is account]
         rows = [r for r in rows if _is_of_type(r, request.query.get("type", "all"))]
         default = "created" if account.kind == "org" else "full_name"
         prefix = "organizations" if account.kind == "org" else "user"
@@ -266,7 +260,7 @@ class Reading(Routes):
         grant = self._person(request)
         rows = [
             row
-            for row in self._seen_by(grant)
+            for row in self.seen_by(grant)
             if "owner" not in request.query.get("affiliation", "")
             or "," in request.query["affiliation"]
             or row.owner.login == grant.account
@@ -274,10 +268,6 @@ class Reading(Routes):
         wanted = request.query.get("visibility", request.query.get("type", "all"))
         rows = [r for r in rows if _is_of_type(r, wanted)]
         return self._listed(request, "/user/repos", rows, "full_name")
-
-    def _seen_by(self, grant: Grant | None) -> list[Repository]:
-        rows = self.server.rows.values()
-        return [row for row in rows if self.server.may_see(grant, row)]
 
     def _listed(
         self, request: Request, path: str, rows: list[Repository], default: str
@@ -295,77 +285,6 @@ class Reading(Routes):
         reply = self.page(request, path, rows)
         reply.body = [self.shape(request, row) for row in reply.body]
         return reply
-
-    # Apps -----------------------------------------------------------------------------
-
-    def installed(self, request: Request) -> Reply:
-        grant = request.grant
-        if grant is None or grant.kind != "installation":
-            text = "You must authenticate with an installation access token in order "
-            return message(403, text + "to list repositories for an installation.")
-        rows = self._seen_by(grant)
-        reply = self.page(request, "/installation/repositories", rows)
-        reply.body = {
-            "total_count": len(rows),
-            "repository_selection": (
-                "all" if grant.repositories is None else "selected"
-            ),
-            "repositories": [self.shape(request, row) for row in reply.body],
-        }
-        return reply
-
-    def app(self, request: Request) -> Reply:
-        app = self.server.apps[self._app(request)]
-        count = sum(row.app is app for row in self.server.installations.values())
-        return Reply(
-            200, {**self.server.payloads.app(app), "installations_count": count}
-        )
-
-    def _app(self, request: Request) -> int:
-        if request.grant is None or request.grant.kind != "app":
-            raise Refusal(message(401, "A JSON web token could not be decoded"))
-        return int(request.grant.account)
-
-    def installation_of(self, request: Request) -> Reply:
-        app = self._app(request)
-        for row in self.server.installations.values():
-            if row.app.id == app and row.account is self.account(request["login"]):
-                return Reply(200, self.server.payloads.installation(row))
-        return message(404, "Not Found")
-
-    def installation(self, request: Request) -> Reply:
-        return Reply(
-            200, self.server.payloads.installation(self._installation(request))
-        )
-
-    def _installation(self, request: Request) -> Installation:
-        app = self._app(request)
-        row = self.server.installations.get(int(request["number"]))
-        if row is None or row.app.id != app:
-            raise Refusal(message(404, "Integration not found"))
-        return row
-
-    def access_token(self, request: Request) -> Reply:
-        row = self._installation(request)
-        if row.is_suspended:
-            return message(403, "This installation has been suspended")
-        expires = now() + timedelta(hours=1)
-        rights = frozenset(f"{name}:{how}" for name, how in row.permissions.items())
-        token = f"ghs_{row.id}_{next(self.server.ids)}"
-        self.server.tokens[token] = Grant(
-            row.account.login,
-            rights,
-            "installation",
-            repositories=row.repositories,
-            expires_at=expires,
-        )
-        body = {
-            "token": token,
-            "expires_at": stamp(expires),
-            "permissions": row.permissions,
-            "repository_selection": "all" if row.repositories is None else "selected",
-        }
-        return Reply(201, body)
 
     # One repository -------------------------------------------------------------------
 

@@ -9,10 +9,7 @@ GitHub's description (tests/fixtures/github).
 from __future__ import annotations
 
 import argparse
-import hashlib
-import hmac
 import itertools
-import json
 import threading
 import time
 import uuid
@@ -25,7 +22,6 @@ from typing import Any
 import jwt
 
 from tests.providers.api_requests import (
-    Delivery,
     Fault,
     Grant,
     Match,
@@ -35,18 +31,17 @@ from tests.providers.api_requests import (
     Request,
     token_of,
 )
-from tests.providers.api_server import ApiServer, serve
+from tests.providers.api_server import serve
+from tests.providers.github_apps import Apps
+from tests.providers.github_deliveries import DeliveringServer
 from tests.providers.github_description import check_answer, check_request
 from tests.providers.github_graphql import GraphQL
 from tests.providers.github_hooks import Hooks
-from tests.providers.github_payloads import Payloads, message
+from tests.providers.github_payloads import message
 from tests.providers.github_rest import Reading
 from tests.providers.github_state import (
-    JSON,
     Account,
     App,
-    Conventions,
-    Hook,
     Installation,
     Repository,
     now,
@@ -56,41 +51,32 @@ from tests.providers.many_repositories import make_repositories
 
 API = "/api/v3"
 CLASSIC = frozenset({"repo", "read:org", "admin:org_hook", "admin:repo_hook"})
-NONE = "0" * 40
 
 
-class GitHubServer(ApiServer):
+class GitHubServer(DeliveringServer):
     """`server.token` is a classic token that may do everything."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.token = "ghp_" + uuid.uuid4().hex
         self.tokens[self.token] = Grant("robot", CLASSIC)
-        self.accounts: dict[str, Account] = {}  # by login in lower case
         self.rows: dict[int, Repository] = {}
         self.moved: dict[str, int] = {}  # paths a repository had, in lower case
-        self.hooks: dict[int, Hook] = {}
         self.apps: dict[int, App] = {}
         self.installations: dict[int, Installation] = {}
         self.limits = {name: RateLimit() for name in ("core", "graphql")}
-        self.conventions = Conventions()
         self.sso = ""  # the X-GitHub-SSO header of every list
         self.sso_owners: set[str] = set()  # whose answers are 403 without it
         self.link_base = ""  # what paging links begin with; "": our own address
         self.tree_limit = 100_000  # entries of a recursive tree
         self.node_limit = 500_000  # of a GraphQL query, as GitHub counts them
         self.heavy_at = 0  # nodes at which a query is answered 502; 0: never
-        self.delivers = False  # pushes are told to the webhooks
         self.ids = itertools.count(1001)
         self.graphql = GraphQL(self)
         self.add_owner("robot", kind="user")
-        for routes in (Reading, Hooks, Writes):
+        for routes in (Reading, Apps, Hooks, Writes):
             routes(self).add()
         self.route("POST", "/api/graphql", self.graphql.answer)
-
-    @property
-    def payloads(self) -> Payloads:
-        return Payloads(self.url, self.conventions)
 
     # Making things ------------------------------------------------------------------
 
@@ -214,10 +200,10 @@ class GitHubServer(ApiServer):
         arguments = (row, before, row.seen_refs)
         if self.delivers and later:
             threading.Thread(
-                target=self._tell_of_push, args=arguments, daemon=True
+                target=self.tell_of_push, args=arguments, daemon=True
             ).start()
         elif self.delivers:
-            self._tell_of_push(*arguments)
+            self.tell_of_push(*arguments)
 
     @contextmanager
     def pushing(self, path: str) -> Iterator[Path]:
@@ -370,97 +356,6 @@ class GitHubServer(ApiServer):
             return []
         path = request.path.removeprefix(API)
         return check_answer(request.method, path, reply.status, reply.body)
-
-    # Webhooks -----------------------------------------------------------------------
-
-    def deliver(
-        self,
-        hook: Hook | str,
-        event: str,
-        payload: JSON,
-        secret: str = "",
-        delivery_id: str = "",
-    ) -> Delivery:
-        """Sign a payload and post it, as GitHub does, to a hook or an address."""
-        url = hook.url if isinstance(hook, Hook) else hook
-        secret = secret or (hook.secret if isinstance(hook, Hook) else "")
-        body = json.dumps(payload, separators=(",", ":")).encode()
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "GitHub-Hookshot/044aadd",
-            "X-GitHub-Event": event,
-            "X-GitHub-Delivery": delivery_id or str(uuid.uuid4()),
-            "X-GitHub-Enterprise-Host": "127.0.0.1",
-        }
-        if isinstance(hook, Hook):
-            kind = "repository" if hook.repository else "organization"
-            headers["X-GitHub-Hook-ID"] = str(hook.id)
-            headers["X-GitHub-Hook-Installation-Target-Type"] = kind
-        if secret:
-            signed = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-            headers["X-Hub-Signature-256"] = f"sha256={signed}"
-        return self.post_delivery(url, event, body, headers)
-
-    def tell(self, row: Repository, event: str, payload: JSON) -> list[Delivery]:
-        """Deliver to every hook of the repository and its owner that wants the event,
-        with `repository`, `sender` and `organization` added."""
-        shapes = self.payloads
-        payload = {
-            **payload,
-            "repository": shapes.repository(row, admin=True, push=True),
-            "sender": shapes.account(self.accounts["robot"]),
-        }
-        if row.owner.kind == "org":
-            account = shapes.organisation(row.owner, 0)
-            payload["organization"] = {
-                key: account[key] for key in ("login", "id", "node_id", "url")
-            }
-        return [
-            self.deliver(hook, event, payload)
-            for hook in list(self.hooks.values())
-            if hook.is_active
-            and (event in hook.events or "*" in hook.events or event == "ping")
-            and (hook.repository == row.id or hook.owner == row.owner.login)
-        ]
-
-    def _tell_of_push(
-        self, row: Repository, before: dict[str, str], after: dict[str, str]
-    ) -> None:
-        """GitHub says nothing of tags when more than three came at once."""
-        changed = [
-            ref
-            for ref in sorted(set(before) | set(after))
-            if before.get(ref) != after.get(ref)
-        ]
-        tags = [ref for ref in changed if ref.startswith("refs/tags/")]
-        for ref in changed:
-            if ref in tags and len(tags) > 3:
-                continue
-            old, new = before.get(ref, NONE), after.get(ref, NONE)
-            kind = "tag" if ref in tags else "branch"
-            short = ref.split("/", 2)[2]
-            self.tell(row, "push", self._push(row, ref, old, new))
-            if NONE in {old, new}:
-                event = "create" if old == NONE else "delete"
-                named = {"ref": short, "ref_type": kind, "pusher_type": "user"}
-                if event == "create":
-                    named["master_branch"] = row.store.default_branch
-                self.tell(row, event, named)
-
-    def _push(self, row: Repository, ref: str, old: str, new: str) -> JSON:
-        return {
-            "ref": ref,
-            "before": old,
-            "after": new,
-            "created": old == NONE,
-            "deleted": new == NONE,
-            "forced": False,
-            "base_ref": None,
-            "compare": f"{self.url}/{row.path}/compare/{old[:12]}...{new[:12]}",
-            "commits": [],
-            "head_commit": None,
-            "pusher": {"name": "robot", "email": "robot@example.org"},
-        }
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from indexer.core.snapshot import GitTag, RepositorySnapshot
 from indexer.providers.base import Known, Listing, Progress, Remote, no_progress
 from indexer.providers.errors import (
     AccessDenied,
+    AddressRefused,
     BadPayload,
     NotFound,
     ProviderError,
@@ -22,7 +23,8 @@ from indexer.providers.errors import (
 from indexer.providers.git.reader import GitProvider
 from indexer.providers.gitlab.client import GitLabClient
 from indexer.providers.gitlab.objects import FewBlobsOverRest, RestObjects
-from indexer.providers.gitlab.refs import Refs, fetch_refs
+from indexer.providers.gitlab.payloads import parse_repository
+from indexer.providers.gitlab.refs import Refs, fetch_refs, project_path
 from indexer.providers.objects import Missing, Objects
 from indexer.providers.reading import Reading
 
@@ -42,6 +44,7 @@ class GitLabProvider:
     def __init__(self, remote: Remote, client: GitLabClient) -> None:
         self.read_by = "api"
         self.read_by_why = ""
+        self._remote = remote
         self._client = client
         self._project = remote.provider_id or remote.path
         self._git = GitProvider(remote, wrap=self._wrap)
@@ -50,7 +53,11 @@ class GitLabProvider:
     def fetch_listing(self) -> Listing:
         """The refs as they are now: one `ls-remote`, else three requests and more."""
         try:
-            listing = self._git.fetch_listing()
+            try:
+                listing = self._git.fetch_listing()
+            except AddressRefused as error:
+                self._follow_move(error)
+                listing = self._git.fetch_listing()
         except NO_GIT as error:
             return self._refs_instead_of_git(error).listing
         self._refs = None
@@ -70,6 +77,17 @@ class GitLabProvider:
             except NO_GIT as error:
                 self._refs_instead_of_git(error)
         return self._over_rest(listing, known, progress)
+
+    def _follow_move(self, refusal: AddressRefused) -> None:
+        """Git's address sends us elsewhere, where Muster does not follow: go to where
+        GitLab says that the repository with this number is now."""
+        answer = self._client.rest("GET", project_path(self._project))
+        path = parse_repository(answer.data).path
+        if path == self._remote.path:
+            raise refusal
+        url = f"{self._client.web_url}/{path}.git"
+        self._remote = replace(self._remote, url=url, path=path)
+        self._git = GitProvider(self._remote, wrap=self._wrap)
 
     def _wrap(self, objects: Objects) -> Objects:
         return FewBlobsOverRest(objects, self._client, self._project)

@@ -277,9 +277,10 @@ def test_nothing_secret_is_logged_or_told(
     logging.getLogger("github.Requester").setLevel(logging.DEBUG)
     secret = "webhook-secret-0123456789"
     github.add_owner("acme")
+    owner = GitHubHost(client).find_owner("acme")
     github.fault("hooks", status=500, body={"message": f"no {github.token}"})
     with pytest.raises(Unavailable) as caught:
-        client.rest("POST", "/orgs/acme/hooks", body={"config": {"secret": secret}})
+        GitHubHost(client).create_hook(owner, "", url="https://x.test", secret=secret)
     error: BaseException | None = caught.value
     while error is not None:
         assert github.token not in f"{error!r}"

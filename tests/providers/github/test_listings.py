@@ -245,7 +245,7 @@ def test_a_missing_right_for_one_is_said_of_that_one(
         ({"status": 403, "body": {"message": "No access"}}, AccessDenied),
         ({"status": 404, "body": {"message": "Not Found"}}, NotFound),
         ({"status": 204}, BadPayload),
-        ({"status": 200, "body": []}, BadPayload),
+        ({"status": 200, "body": []}, Unavailable),
         ({"status": 500, "body": {"message": "down"}}, Unavailable),
     ],
 )

@@ -29,9 +29,11 @@ def connected(server: GitHubServer, count: int = 1, **fields: Any) -> Connection
         secret=encrypt(server.token),
         **fields,
     )
-    for number in range(count):
-        name = f"acme/model-{number:03}"
-        make_connected(connection, server.add_repository(name, bare), name)
+    for index in range(count):
+        name = f"acme/model-{index:03}"
+        number = server.add_repository(name, bare)
+        url = f"{server.url}/{name}.git"
+        make_connected(connection, number, name, url=url, default_branch="main")
     return connection
 
 

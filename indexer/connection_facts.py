@@ -80,11 +80,13 @@ class HookCounts:
 
 
 def is_looking(connection: Connection) -> bool:
-    """Whether a look at the provider is owed or under way."""
+    """Whether a look at the provider is under way or about to begin. One that failed
+    or waits is looked at when its time comes, whoever asks (polling.owed)."""
+    asked = connection.requested_seq > connection.done_seq
     return connection.is_enabled and (
-        connection.requested_seq > connection.done_seq
-        or connection.lease_id is not None
+        connection.lease_id is not None
         or connection.state == Connection.State.NEW
+        or (connection.state == Connection.State.OK and asked)
     )
 
 

@@ -206,19 +206,24 @@ def person(name: str, email: str = "") -> str:
     )
 
 
+def _host_kind(repository: Repository) -> links.HostKind:
+    """What its pages look like: a GitHub of one's own has a name that does not say."""
+    if repository.provider in {"github", "gitlab"}:
+        return links.HostKind(repository.provider)
+    return links.host_kind(repository.host)
+
+
 @register.simple_tag
 def commit_link(repository: Repository, commit_id: str, length: int = 7) -> str:
     """A commit, linked to its page at the host where there is one."""
-    url = links.commit_url(
-        repository.web_url, links.host_kind(repository.host), commit_id
-    )
+    url = links.commit_url(repository.web_url, _host_kind(repository), commit_id)
     return _outward(url, commit_id[:length], commit_id)
 
 
 @register.simple_tag
 def tag_link(repository: Repository, tag: str) -> str:
     """A Git tag, linked to its page at the host where there is one."""
-    url = links.tag_url(repository.web_url, links.host_kind(repository.host), tag)
+    url = links.tag_url(repository.web_url, _host_kind(repository), tag)
     return _outward(url, tag, tag)
 
 
@@ -239,7 +244,7 @@ def repository_icon(repository: Repository) -> str:
     """The icon of the host a repository lives at."""
     if not repository.host:
         return icon("hdd-stack", "On this machine")
-    kind = links.host_kind(repository.host)
+    kind = _host_kind(repository)
     if kind == links.HostKind.GITHUB:
         return icon("github", "GitHub")
     if kind == links.HostKind.GITLAB:
@@ -359,7 +364,7 @@ def file_link(
     repository: Repository, commit_id: str, path: str, line: int | None = None
 ) -> str:
     """A file at a commit, `path:line`, linked to its page at the host."""
-    kind = links.host_kind(repository.host)
+    kind = _host_kind(repository)
     url = links.file_url(repository.web_url, kind, commit_id, path) if commit_id else ""
     shown = f"{path}:{line}" if line else path
     if url and line and kind in {links.HostKind.GITHUB, links.HostKind.GITLAB}:

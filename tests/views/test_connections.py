@@ -404,6 +404,19 @@ def test_a_look_is_asked_for_by_a_button(alice: Client, connected: Connection) -
     assert connected.requested_seq == 2
 
 
+@pytest.mark.parametrize("state", ["denied", "unreachable", "failing"])
+def test_a_failure_stays_in_sight_while_another_look_is_owed(
+    alice: Client, connected: Connection, state: str
+) -> None:
+    """What was asked for is still owed after a failure; nothing moves before then."""
+    Connection.objects.update(state=state, message="It is down.", requested_seq=3)
+    for address in ("/connections", PAGE):
+        html = alice.get(address).content.decode()
+        assert "It is down." in text_of(html)
+        assert "badge-bad" in html
+        assert "every " not in html
+
+
 def test_its_repositories_are_searched_and_narrowed(
     alice: Client, connected: Connection
 ) -> None:

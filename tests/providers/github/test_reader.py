@@ -1,0 +1,403 @@
+"""A repository over GitHub's API is the one that Git holds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from indexer.providers.base import Known
+from indexer.providers.errors import (
+    AccessDenied,
+    AddressRefused,
+    NotFound,
+    RateLimited,
+    Unavailable,
+)
+from indexer.providers.github import objects, reader
+from tests.core.histories import History, histories, write_repository
+from tests.providers import hostile
+from tests.providers.conftest import known_of
+from tests.providers.github.readers import Place, assert_same
+from tests.providers.github_server import GitHubServer, serve_github
+from tests.providers.raw_repository import PERSON, WHEN, RawRepository
+
+SIGNATURE = b"-----BEGIN PGP SIGNATURE-----\n\niQEz\n=a\n-----END PGP SIGNATURE-----\n"
+FILE = b"artifacts:\n  m%d:\n    type: model\n    path: m%d.pkl\n"
+
+PlaceOf = Callable[[Path], Place]
+T = TypeVar("T")
+
+
+@pytest.fixture
+def place_of(github: GitHubServer, tmp_path: Path) -> PlaceOf:
+    """`place_of(bare)`: a repository at the server."""
+    numbers = itertools.count()
+
+    def make(bare: Path) -> Place:
+        path = f"acme/r{next(numbers)}"
+        github.add_repository(path, bare)
+        return Place(github, path, tmp_path / "mirrors")
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def many(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[GitHubServer, Path]]:
+    root = tmp_path_factory.mktemp("many")
+    with serve_github(root / "github") as server:
+        yield server, root
+
+
+def tagged(path: Path, tags: int, *, files: int = 5, more: int = 0) -> RawRepository:
+    """A repository with an annotated tag on each commit, registry files that all
+    differ, and `more` other folders of two files."""
+    repository = RawRepository(path)
+    for number in range(tags):
+        add_tag(repository, number, files=files, more=more)
+    repository.finish()
+    return repository
+
+
+def add_tag(
+    repository: RawRepository, number: int, *, files: int = 5, more: int = 0
+) -> str:
+    """A commit on main with a version; the tag's id."""
+    content = {f"m{n}/dvc.yaml": FILE % (n, number) for n in range(files - 1)}
+    content |= {"dvc.yaml": FILE % (99, number), "code.py": b"%d" % number}
+    content |= {f"x{n}/{name}": b"" for n in range(more) for name in "ab"}
+    main = repository.refs.get(b"refs/heads/main")
+    commit = repository.commit(
+        repository.files(content), parents=[main] if main else []
+    )
+    repository.refs[b"refs/heads/main"] = commit
+    return repository.version(f"m0@v{number}.0.0", commit)
+
+
+# The same as Git ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", hostile.ALL)
+def test_T1_hostile_repositories_read_as_with_git(
+    name: str, place_of: PlaceOf, tmp_path: Path
+) -> None:
+    reading = assert_same(place_of(hostile.ALL[name](tmp_path / "r.git")))
+    assert reading.provider.read_by == ("mirror" if name == "names" else "api")
+
+
+numbers = itertools.count()
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(history=histories(), data=st.data())
+def test_random_histories_read_as_with_git(
+    many: tuple[GitHubServer, Path], history: History, data: st.DataObject
+) -> None:
+    """At once, and after any part of it was known."""
+    server, root = many
+    name = f"acme/h{next(numbers)}"
+    server.add_repository(name, write_repository(root / name, history) / ".git")
+    place = Place(server, name, root / "mirrors")
+    whole = assert_same(place).snapshot
+    known = known_of(whole)
+    part = Known(
+        tags=_some(data, known.tags),
+        commits=_some(data, known.commits),
+        documents=_some(data, known.documents),
+    )
+    assert_same(place, part)
+
+
+def _some(data: st.DataObject, found: Mapping[str, T]) -> dict[str, T]:
+    return {key: value for key, value in found.items() if data.draw(st.booleans())}
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("tag_line_feed", [False, True])
+@pytest.mark.parametrize("commit_line_feed", [False, True])
+def test_whatever_github_leaves_out_of_a_message_is_put_back(
+    place_of: PlaceOf,
+    tmp_path: Path,
+    github: GitHubServer,
+    signed: bool,
+    tag_line_feed: bool,
+    commit_line_feed: bool,
+) -> None:
+    github.conventions.tag_with_signature = signed
+    github.conventions.tag_line_feed = tag_line_feed
+    github.conventions.commit_line_feed = commit_line_feed
+    repository = RawRepository(tmp_path / "r.git")
+    tree = repository.files({"dvc.yaml": FILE % (1, 1)})
+    folded = SIGNATURE.rstrip(b"\n").replace(b"\n", b"\n ")
+    for number, end in enumerate((b"", b"\n", b"\n\n", b"\n\nAnd so on.\n")):
+        lines = b"tree %s\nauthor %s %d -0330\ncommitter %s %d +0545\ngpgsig %s\n\n"
+        body = lines % (tree.encode(), PERSON, WHEN, PERSON, WHEN + 9, folded)
+        commit = repository.write("commit", body + b"A commit" + end)
+        for kind, tail in ((b"s", SIGNATURE), (b"p", b"")):
+            name = b"%s@v%d.0.0" % (kind, number)
+            message = b"A message" + end + tail
+            repository.tag(name, repository.tag_body(commit, name, message=message))
+        repository.refs[b"refs/heads/main"] = commit
+    reading = assert_same(place_of(repository.finish()))
+    assert not reading.by_git
+
+
+def test_names_and_files_that_are_not_utf_8_need_no_git(
+    place_of: PlaceOf, tmp_path: Path
+) -> None:
+    repository = RawRepository(tmp_path / "r.git")
+    folder = repository.tree(
+        [
+            (b"100644", b"caf\xe9", repository.blob(b"")),
+            (b"100644", b"dvc.yaml", repository.blob(b"artifacts:\n  caf\xe9: {}\n")),
+        ]
+    )
+    root = repository.tree([(b"40000", b"\xff\xfe", folder)])
+    repository.refs[b"refs/heads/main"] = repository.commit(root)
+    repository.version("m@v1.0.0", repository.refs[b"refs/heads/main"])
+    reading = assert_same(place_of(repository.finish()))
+    assert not reading.by_git
+    assert len(reading.snapshot.documents) == 1
+
+
+def test_tags_of_tags_are_followed_to_their_end(
+    place_of: PlaceOf, tmp_path: Path
+) -> None:
+    repository = tagged(tmp_path / "r.git", 1)
+    inner = repository.refs[b"refs/tags/m0@v0.0.0"]
+    for number in range(1, 9):
+        name = b"m0@v%d.0.0" % number
+        inner = repository.tag(name, repository.tag_body(inner, name, kind="tag"))
+        if number < 8:
+            del repository.refs[b"refs/tags/" + name]
+    assert_same(place_of(repository.finish()))
+
+
+def test_an_empty_repository_and_one_without_its_default_branch(
+    place_of: PlaceOf, tmp_path: Path
+) -> None:
+    assert_same(place_of(RawRepository(tmp_path / "empty.git").finish()))
+    repository = tagged(tmp_path / "r.git", 1)
+    repository.head = b"ref: refs/heads/gone\n"
+    reading = assert_same(place_of(repository.finish()))
+    assert [one.code for one in reading.snapshot.problems] == ["no-default-branch"]
+
+
+def test_many_branches_are_all_listed(place_of: PlaceOf, tmp_path: Path) -> None:
+    repository = tagged(tmp_path / "r.git", 1)
+    for number in range(130):
+        name = b"refs/heads/b%d" % number
+        repository.refs[name] = repository.refs[b"refs/heads/main"]
+    reading = assert_same(place_of(repository.finish()))
+    assert len(reading.snapshot.branches) == 131
+
+
+# Requests ----------------------------------------------------------------------------
+
+
+def test_three_hundred_tags_cost_ten_requests_and_one_more_costs_three(
+    place_of: PlaceOf, tmp_path: Path
+) -> None:
+    repository = tagged(tmp_path / "r.git", 300)
+    place = place_of(repository.path)
+    first = assert_same(place)
+    assert len(first.lines) <= 10, first.lines
+    assert max(first.asked_ids.values()) == 1
+    known = known_of(first.snapshot)
+    again = assert_same(place, known)
+    assert len(again.lines) <= 2, again.lines
+    add_tag(repository, 300)
+    repository.finish()
+    more = assert_same(place, known)
+    assert len(more.lines) <= 3, more.lines
+    old = next(iter(first.snapshot.commits))
+    repository.version("m0@v999.0.0", old)
+    repository.finish()
+    third = assert_same(place, known_of(more.snapshot))
+    assert len(third.lines) <= 3, third.lines
+
+
+def test_a_small_repository_costs_two_requests(
+    place_of: PlaceOf, tmp_path: Path
+) -> None:
+    place = place_of(tagged(tmp_path / "r.git", 10).path)
+    first = assert_same(place)
+    assert len(first.lines) <= 3, first.lines
+    again = assert_same(place, known_of(first.snapshot))
+    assert len(again.lines) == 1
+
+
+def test_files_are_read_once_and_trees_asked_for_once(
+    place_of: PlaceOf, tmp_path: Path
+) -> None:
+    """Of a repository that is too large to tell all its folders with each commit."""
+    repository = tagged(tmp_path / "r.git", 30, more=200)
+    place = place_of(repository.path)
+    first = assert_same(place)
+    assert max(first.asked_ids.values()) == 1
+    assert len(first.lines) <= 6, first.lines
+    add_tag(repository, 31, more=200)
+    repository.finish()
+    more = assert_same(place, known_of(first.snapshot))
+    assert not set(more.asked_ids) & set(first.snapshot.documents)
+
+
+def test_a_part_of_a_listing_is_read_alone(place_of: PlaceOf, tmp_path: Path) -> None:
+    """As the short way of a crawl asks for it."""
+    place = place_of(tagged(tmp_path / "r.git", 20).path)
+    whole = place.read().snapshot
+    provider = place.api()
+    listing = provider.fetch_listing()
+    tags = {"m0@v7.0.0": listing.tags["m0@v7.0.0"]}
+    part = provider.fetch_snapshot(replace(listing, tags=tags), Known())
+    assert part.tags == tuple(tag for tag in whole.tags if tag.ref in tags)
+    assert set(part.commits) == {part.head, part.tags[0].commit_id}
+
+
+def test_a_query_that_is_too_much_is_halved(
+    place_of: PlaceOf, tmp_path: Path, github: GitHubServer
+) -> None:
+    place = place_of(tagged(tmp_path / "r.git", 60).path)
+    expected = place.read_by_git()
+    refused = github.fault(
+        lambda one: one.path.endswith("graphql") and one.body.count(b"object(oid") > 7,
+        times=None,
+        status=502,
+    )
+    reading = place.read()
+    assert refused.hits >= 3
+    assert set(reading.snapshot.tags) == set(expected.tags)
+    assert reading.snapshot.documents == expected.documents
+
+
+def test_a_server_that_is_down_is_not_asked_for_ever(
+    place_of: PlaceOf, tmp_path: Path, github: GitHubServer
+) -> None:
+    place = place_of(tagged(tmp_path / "r.git", 60).path)
+    provider = place.api()
+    listing = provider.fetch_listing()
+    github.fault("graphql", times=None, status=502)
+    before = len(github.requests)
+    with pytest.raises(Unavailable):
+        provider.fetch_snapshot(listing, Known())
+    assert len(github.requests) - before <= objects.MAX_FAILURES + 1
+
+
+# Other ways --------------------------------------------------------------------------
+
+
+def test_a_server_without_graphql_is_read_over_rest(
+    place_of: PlaceOf, tmp_path: Path, github: GitHubServer
+) -> None:
+    repository = tagged(tmp_path / "r.git", 3)
+    inner = repository.refs[b"refs/tags/m0@v2.0.0"]
+    repository.tag(b"m0@v9.0.0", repository.tag_body(inner, b"m0@v9.0.0", kind="tag"))
+    repository.refs[b"refs/tags/light@v1.0.0"] = repository.refs[b"refs/heads/main"]
+    place = place_of(repository.finish())
+    expected = place.read_by_git()
+    github.fault("graphql", times=None, status=404)
+    reading = place.read()
+    assert reading.snapshot == expected
+    assert reading.provider.read_by == "api"
+    assert not reading.by_git
+
+
+def test_a_tree_cut_short_is_read_through_a_mirror(
+    place_of: PlaceOf, tmp_path: Path, github: GitHubServer
+) -> None:
+    github.tree_limit = 100
+    reading = assert_same(place_of(tagged(tmp_path / "r.git", 3, more=200).path))
+    assert reading.provider.read_by == "mirror"
+    assert "folders" in reading.provider.read_by_why
+
+
+def test_too_many_tags_are_read_through_a_mirror(
+    place_of: PlaceOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "MAX_TAGS", 4)
+    reading = assert_same(place_of(tagged(tmp_path / "r.git", 5).path))
+    assert reading.provider.read_by == "mirror"
+    assert len([line for line in reading.lines if "graphql" in line]) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "most"), [("MAX_TREES", 3), ("MAX_BLOBS", 3), ("MAX_LEVELS", 1)]
+)
+def test_what_is_too_much_for_the_api_is_read_through_a_mirror(
+    place_of: PlaceOf,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    most: int,
+) -> None:
+    monkeypatch.setattr(objects, limit, most)
+    repository = RawRepository(tmp_path / "r.git")
+    for number in range(6):
+        deep = "/".join(f"d{number}{level}" for level in range(12))
+        content = {f"{deep}/dvc.yaml": FILE % (number, number)}
+        commit = repository.commit(repository.files(content))
+        repository.refs[b"refs/heads/main"] = commit
+        repository.version(f"m@v{number}.0.0", commit)
+    reading = assert_same(place_of(repository.finish()))
+    assert reading.provider.read_by == "mirror"
+
+
+# Refusals ----------------------------------------------------------------------------
+
+
+def test_a_repository_that_is_gone_or_hidden_is_not_found(
+    place_of: PlaceOf, tmp_path: Path, github: GitHubServer
+) -> None:
+    place = place_of(tagged(tmp_path / "r.git", 1).path)
+    github.hide(place.path)
+    with pytest.raises(NotFound):
+        place.api().fetch_listing()
+
+
+def test_F_P1_a_token_that_is_revoked_is_no_access(
+    place_of: PlaceOf, tmp_path: Path
+) -> None:
+    place = place_of(tagged(tmp_path / "r.git", 1).path)
+    with pytest.raises(AccessDenied):
+        place.api("ghp_revoked").fetch_listing()
+
+
+def test_a_limit_is_told_with_its_end(
+    place_of: PlaceOf, tmp_path: Path, github: GitHubServer
+) -> None:
+    place = place_of(tagged(tmp_path / "r.git", 1).path)
+    provider = place.api()
+    listing = provider.fetch_listing()
+    github.fault("graphql", status=429, headers={"Retry-After": "60"})
+    with pytest.raises(RateLimited):
+        provider.fetch_snapshot(listing, Known())
+
+
+@pytest.mark.parametrize("path", ["acme", "a/b/c", "../x", "a/..", 'a/b"', "a/b#c"])
+def test_a_path_that_is_none_asks_nobody(
+    github: GitHubServer, tmp_path: Path, path: str
+) -> None:
+    with pytest.raises(AddressRefused):
+        Place(github, path, tmp_path).api().fetch_listing()
+    assert not github.requests
+
+
+def test_a_list_of_refs_that_is_short_proves_nothing(
+    place_of: PlaceOf, tmp_path: Path, github: GitHubServer
+) -> None:
+    place = place_of(tagged(tmp_path / "r.git", 120, files=1).path)
+    github.fault("matching-refs", status=200, body=[])
+    with pytest.raises(Unavailable):
+        place.api().fetch_listing()

@@ -145,9 +145,9 @@ def parse_expiry(text: str) -> datetime | None:
     with an offset; None for what is no time. It is shown, nothing depends on it."""
     try:
         moment = datetime.fromisoformat(text.strip().removesuffix(" UTC"))
-    except ValueError:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def parse_scopes(text: str | None) -> frozenset[str] | None:

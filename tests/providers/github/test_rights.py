@@ -164,6 +164,7 @@ def test_when_a_token_ends_is_told(acme: GitHubServer, client_of: ClientOf) -> N
         ("2099-12-01 08:00:00 +0100", datetime(2099, 12, 1, 7, tzinfo=UTC)),
         ("", None),
         ("never", None),
+        ("0001-01-01 00:00:00 +0100", None),
     ],
 )
 def test_it_reads_when_a_token_ends(text: str, expected: datetime | None) -> None:

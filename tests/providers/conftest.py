@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from indexer.core.snapshot import RepositorySnapshot
-from indexer.providers.base import Known, Remote
+from indexer.providers.base import Known, Provider, Remote
 from indexer.providers.git.reader import GitProvider
 from tests.providers.git_server import GitServer, serve_git
 from tests.providers.sessions import (  # noqa: F401 - fixtures
@@ -46,7 +46,7 @@ def git_server(tmp_path: Path) -> Iterator[GitServer]:
         yield server
 
 
-def read(provider: GitProvider, known: Known | None = None) -> RepositorySnapshot:
+def read(provider: Provider, known: Known | None = None) -> RepositorySnapshot:
     """A listing and the snapshot of it."""
     return provider.fetch_snapshot(provider.fetch_listing(), known or Known())
 

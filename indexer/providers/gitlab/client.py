@@ -89,6 +89,10 @@ class GitLabClient:
     def __repr__(self) -> str:
         return f"GitLabClient({self.api_url!r})"
 
+    def close(self) -> None:
+        """Give up the connections that are kept open."""
+        self.session.close()
+
     def rest(
         self,
         method: str,

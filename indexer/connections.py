@@ -22,7 +22,7 @@ from indexer.models import Connection, Crawl, Repository
 from indexer.providers import errors
 from indexer.providers.base import Ability, Owner, OwnerKind, RemoteRepository, Right
 from indexer.providers.errors import ProviderError
-from indexer.providers.registry import app_of, github_client, host_for
+from indexer.providers.registry import app_of, client_for, host_for
 from indexer.repositories import remove_repository
 from indexer.selection import parse_patterns, selection_of
 
@@ -164,12 +164,15 @@ def connect(connection: Connection, *, by: str = "") -> None:
 
 
 def request_poll(connection: Connection, *, by: str = "", wake: bool = True) -> None:
-    """Ask for a complete look at the provider now."""
+    """Ask for a complete look at the provider now. After a failure only a person's
+    wish (`by`) shortens the pause, and nothing shortens that of a rate limit."""
+    rows = Connection.objects.filter(pk=connection.pk).exclude(
+        state=Connection.State.DRAFT
+    )
+    rows.update(requested_seq=F("requested_seq") + 1)
     if by:
         logger.info("A look at connection %s was asked for by %s.", connection.pk, by)
-    Connection.objects.filter(pk=connection.pk).exclude(
-        state=Connection.State.DRAFT
-    ).update(requested_seq=F("requested_seq") + 1)
+        rows.exclude(state=Connection.State.WAITING).update(next_poll_at=timezone.now())
     if wake:
         transaction.on_commit(lambda: wakeup.wake(connection.pk, wakeup.POLL))
 
@@ -317,6 +320,11 @@ def test_connection(connection: Connection) -> Findings:
     )
     reading = next((r for r in rights.rights if r.ability is Ability.READ), None)
     refusal = reading.sentence if reading and reading.granted is False else ""
+    if not refusal and connection.state == Connection.State.DENIED:
+        # The same token may read again: somebody gave it the right.
+        connection.state, connection.message = Connection.State.NEW, ""
+        connection.save(update_fields=["state", "message"])
+        request_poll(connection)
     return Findings(
         works=not refusal,
         sentence=refusal or _found_sentence(connection, owner),
@@ -359,7 +367,7 @@ def _find_api(connection: Connection) -> None:
     for api_url in (usual, connection.web_url):
         connection.api_url = api_url
         try:
-            github_client(connection, urgent=True).rest("GET", "/meta")
+            client_for(connection, urgent=True).rest("GET", "/meta")
         except (errors.NotFound, errors.BadPayload):
             continue
         except errors.AccessDenied:

@@ -13,32 +13,36 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from hashlib import sha256
 
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
-from indexer import jobs
+from indexer import jobs, leases
 from indexer.additions import ingest_additions, read_additions
+from indexer.connections import request_poll
+from indexer.crypto import WrongKey
 from indexer.index_rows import INDEX_VERSION
 from indexer.ingest import IngestCounts, LeaseLost, ingest
 from indexer.jobs import Lease
-from indexer.models import Crawl, Repository
+from indexer.leases import clock
+from indexer.models import Connection, Crawl, Repository
 from indexer.providers import errors
 from indexer.providers.base import Known, Listing, Provider
-from indexer.providers.registry import provider_for
+from indexer.providers.registry import budget_for, provider_for
 from indexer.snapshot_rows import StoredSnapshot, load_rows
 
 logger = logging.getLogger(__name__)
 
 Watch = Callable[[str, int, int], None]
 PROGRESS_EVERY = 0.5  # seconds between two writes of a crawl's progress
+YOUNG_LISTING = timedelta(minutes=5)  # of a connection; not asked for again
 WRITE_TRIES = 5  # of one ingest, when the database is in the way
 
 STATE_OF: dict[type[errors.ProviderError], Repository.State] = {
     errors.AddressRefused: Repository.State.FAILING,
     errors.AccessDenied: Repository.State.DENIED,
     errors.NotFound: Repository.State.GONE,
-    errors.RateLimited: Repository.State.UNREACHABLE,
     errors.Unavailable: Repository.State.UNREACHABLE,
     errors.TooLarge: Repository.State.TOO_LARGE,
     errors.BadPayload: Repository.State.FAILING,
@@ -70,13 +74,17 @@ def crawl_repository(
     lease = jobs.claim(repository_id, trigger=trigger, requested_by=requested_by)
     if lease is None:
         return None
-    with jobs.renewing(lease):
+    with leases.renewing(lease):
         try:
             _crawl(lease, _Progress(lease, watch), afresh=afresh)
         except LeaseLost:
             logger.warning("Crawl %s lost its lease and stopped.", lease.crawl.pk)
+        except errors.RateLimited as error:
+            _wait(lease, error)
         except errors.ProviderError as error:
             _fail(lease, error.sentence, error)
+        except WrongKey as error:
+            _fail(lease, str(error), error)
         except Exception as error:
             logger.exception("Crawl %s of %s failed", lease.crawl.pk, repository_id)
             _fail(lease, _unexpected(error), error)
@@ -106,11 +114,13 @@ class _Progress:
 
 
 def _crawl(lease: Lease, progress: _Progress, *, afresh: bool) -> None:
-    repository = Repository.objects.get(pk=lease.repository_id)
-    provider = provider_for(repository)
+    repository = Repository.objects.select_related("connection").get(
+        pk=lease.repository_id
+    )
+    lease.budget = budget_for(repository, urgent=lease.crawl.trigger in jobs.URGENT)
+    provider = provider_for(repository, lease.budget)
     listing = provider.fetch_listing()
-    basis = _basis(repository)
-    fingerprint = f"{basis}:{listing.fingerprint[:47]}"
+    basis, fingerprint = _basis(repository), _fingerprint(repository, listing)
     counts = None
     if afresh or fingerprint != repository.fingerprint:
         additions = None
@@ -124,7 +134,7 @@ def _crawl(lease: Lease, progress: _Progress, *, afresh: bool) -> None:
                     repository,
                     additions,
                     lease_id=lease.lease_id,
-                    now=jobs.database_now(),
+                    now=leases.database_now(),
                     fingerprint=fingerprint,
                 ),
             )
@@ -140,7 +150,20 @@ def _crawl(lease: Lease, progress: _Progress, *, afresh: bool) -> None:
             )
     _say_how_it_is(repository)
     status = Crawl.Status.UNCHANGED if counts is None else Crawl.Status.CHANGED
-    jobs.finish(lease, status, counts=counts.as_json() if counts else None)
+    jobs.finish(
+        lease,
+        status,
+        counts=counts.as_json() if counts else None,
+        requests=lease.budget.spent,
+        # Git alone says nothing of this.
+        read_by=getattr(provider, "read_by", ""),
+        read_by_why=getattr(provider, "read_by_why", "")[:300],
+    )
+
+
+def is_unchanged(repository: Repository, listing: Listing) -> bool:
+    """Whether a crawl that got this listing would find nothing new."""
+    return repository.fingerprint == _fingerprint(repository, listing)
 
 
 def _read_all(
@@ -170,7 +193,7 @@ def _read_all(
             repository,
             snapshot,
             lease_id=lease.lease_id,
-            now=jobs.database_now(),
+            now=leases.database_now(),
             stored=rows,
             fingerprint=fingerprint,
             afresh=afresh,
@@ -184,6 +207,11 @@ def _basis(repository: Repository) -> str:
     hex digits, at the front of the fingerprint."""
     parts = (INDEX_VERSION, repository.stage_reading, repository.name, repository.url)
     return sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def _fingerprint(repository: Repository, listing: Listing) -> str:
+    """What tells whether anything changed since the rows were written."""
+    return f"{_basis(repository)}:{listing.fingerprint[:47]}"
 
 
 def _persist(lease: Lease, write: Callable[[], IngestCounts]) -> IngestCounts:
@@ -214,27 +242,67 @@ def _say_how_it_is(repository: Repository) -> None:
         repository.save(update_fields=["state", "message"])
 
 
+def _wait(lease: Lease, error: errors.RateLimited) -> None:
+    """Write until when the crawl waits."""
+    repository = Repository.objects.select_related("connection").get(
+        pk=lease.repository_id
+    )
+    connected = repository.connection
+    place = connected.provider_name if connected else repository.host or "the remote"
+    try:
+        jobs.wait(
+            lease,
+            f"Waiting for {place} until {clock(error.retry_at)}.",
+            retry_at=error.retry_at,
+            requests=lease.budget.spent,
+        )
+    except LeaseLost:
+        logger.warning("Crawl %s had lost its lease.", lease.crawl.pk)
+
+
 def _fail(lease: Lease, sentence: str, error: Exception) -> None:
     """Write why the crawl failed. Who cannot reach the database leaves the lease to
     run out."""
-    state, retry_at = Repository.State.FAILING, None
+    state = Repository.State.FAILING
     for kind, found in STATE_OF.items():
         if isinstance(error, kind):
             state = found
-    if isinstance(error, errors.RateLimited):
-        retry_at = error.retry_at
     if isinstance(error, DatabaseError):
         _drop_connection()
+    known = isinstance(error, errors.ProviderError | WrongKey)
     try:
         jobs.fail(
             lease,
             sentence,
             state=state,
-            retry_at=retry_at,
-            say_when=not isinstance(error, errors.ProviderError),
+            say_when=not known,
+            requests=lease.budget.spent,
         )
     except LeaseLost:
         logger.warning("Crawl %s had lost its lease.", lease.crawl.pk)
+        return
+    if isinstance(error, errors.ProviderError):
+        _tell_connection(lease.repository_id, error)
+
+
+def _tell_connection(repository_id: int, error: errors.ProviderError) -> None:
+    """What a failure of one repository says of its connection: the token is refused,
+    or the repository was renamed, moved or deleted, which a complete look tells."""
+    owner = Connection.objects.filter(repositories=repository_id).first()
+    if owner is None:
+        return
+    if isinstance(error, errors.AccessDenied) and error.status == 401:
+        Connection.objects.filter(pk=owner.pk, secret=owner.secret).exclude(
+            state=Connection.State.DRAFT
+        ).update(state=Connection.State.DENIED, message=error.sentence)
+    elif isinstance(error, errors.NotFound) and (
+        owner.requested_seq == owner.done_seq
+        and (
+            owner.discovered_at is None
+            or leases.database_now() - owner.discovered_at > YOUNG_LISTING
+        )
+    ):
+        request_poll(owner)
 
 
 def _unexpected(error: Exception) -> str:

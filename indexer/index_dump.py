@@ -37,6 +37,10 @@ LEFT_OUT: Mapping[type[Model], frozenset[str]] = {
             "done_seq", "enqueued_at", "lease_id", "lease_expires_at", "lease_holder",
             "attempts", "failures", "message", "state", "last_crawl_at",
             "last_success_at", "url", "web_url", "is_demo",
+            # What its provider says of it, and the way it was read by.
+            "connection", "server", "provider_id", "path", "description",
+            "is_archived", "is_fork", "is_private", "pushed_at", "checked_at",
+            "hidden_at", "hidden_why", "way", "read_by", "read_by_why",
         }
     ),
     # Only compared, and with whatever else shared a second when it was made.

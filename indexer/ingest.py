@@ -141,7 +141,15 @@ def fence(repository_id: int, lease_id: UUID, **fields: object) -> None:
 
 def drop_index(repository_id: int) -> None:
     """Delete what a crawl can make again, inside the caller's transaction: all but the
-    memory of tags. Table by table: Django would first load every row."""
+    memory of tags."""
+    drop_derived(repository_id)
+    for table in (SNAPSHOTS, DOCUMENTS, COMMITS, FILE_SETS):
+        table.delete([repository_id], "repository_id")
+
+
+def drop_derived(repository_id: int) -> None:
+    """Delete what the rows mean, inside the caller's transaction, and keep what was
+    seen. Table by table: Django would first load every row."""
     artifact_ids = [
         row[0]
         for row in Table(index_rows.ARTIFACTS.model, ("name",)).select(
@@ -160,9 +168,5 @@ def drop_index(repository_id: int) -> None:
         index_rows.PROBLEMS,
         index_rows.FACETS,
         index_rows.ARTIFACTS,
-        SNAPSHOTS,
-        DOCUMENTS,
-        COMMITS,
-        FILE_SETS,
     ):
         table.delete([repository_id], "repository_id")

@@ -9,71 +9,80 @@ killed worker, a lost message or a flushed queue costs a minute and never a craw
 from __future__ import annotations
 
 import logging
-import os
 import random
-import socket
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
-from django.utils import timezone
 
 from indexer import processes, wakeup
-from indexer.ingest import LeaseLost, fence
-from indexer.models import Crawl, Repository
+from indexer.budgets import Budget, Unlimited
+from indexer.ingest import fence
+from indexer.leases import Held, asked, clock, database_now, host_name, pause, take
+from indexer.models import Connection, Crawl, Repository
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3  # begun and never ended, before a repository is put aside
 ASIDE = timedelta(hours=1)
-FIRST_PAUSE = timedelta(minutes=1)  # after a failure; doubles with each more
-LONGEST_PAUSE = timedelta(hours=1)
 ENQUEUE_LIMIT = 200  # repositories in one round
+AT_ONCE = 500  # ids in one UPDATE
+WOKEN_AT_ONCE = 8
+FEWEST_WAIT = timedelta(seconds=1)
+# What a person waits for: it goes first, and may use the requests kept for it.
+URGENT = (Crawl.Trigger.BUTTON, Crawl.Trigger.COMMAND)
+# What is taken before all that is scheduled.
+FIRST = (*URGENT, Crawl.Trigger.HOOK)
 LEASE_FIELDS = ("pk", "lease_id", "lease_holder", "attempts")
-MAIN_VARIABLE = "MUSTER_WORKER_PID"  # a worker's children find its process id there
+FREE: dict[str, Any] = {
+    "lease_id": None,
+    "lease_expires_at": None,
+    "lease_holder": "",
+    "enqueued_at": None,
+}
 KEPT_CRAWLS = 50  # rows per repository
 
 
 @dataclass(slots=True)
-class Lease:
-    """The right to crawl one repository, until it runs out or is given back."""
+class Lease(Held):
+    """The right to crawl one repository."""
 
-    repository_id: int
-    lease_id: UUID
     crawl: Crawl
-    seen_seq: int  # requests up to here are answered by this crawl
-    lost: threading.Event = field(default_factory=threading.Event)
+    budget: Budget = field(default_factory=Unlimited)  # of its connection, if any
 
-    def check(self) -> None:
-        """Raise LeaseLost if another may hold it by now."""
-        if self.lost.is_set():
-            raise LeaseLost(f"The lease of repository {self.repository_id} ran out.")
-
-
-def database_now() -> datetime:
-    """The time by the clock all workers share: PostgreSQL's, or, on SQLite, this
-    machine's. A worker whose own clock is wrong does no harm then."""
-    if connection.vendor != "postgresql":
-        return timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now
+    @property
+    def repository_id(self) -> int:
+        return self.pk
 
 
 def owed(now: datetime) -> Q:
-    """Repositories that are to be crawled now."""
-    return Q(is_enabled=True) & (
-        Q(requested_seq__gt=F("done_seq")) | Q(next_crawl_at__lte=now)
+    """Repositories that are to be crawled now. Of a connection that waits for a rate
+    limit, only those a person asked for, by the share kept for that; of one whose
+    token is refused, none. Names columns of the repository alone, so that an UPDATE
+    checks it anew on the row it locks."""
+    waiting = Connection.objects.filter(
+        state=Connection.State.WAITING, next_poll_at__gt=now
     )
+    barred = Connection.objects.filter(
+        Q(state__in=(Connection.State.DENIED, Connection.State.DRAFT))
+        | Q(is_enabled=False)
+    )
+    return (
+        Q(is_enabled=True, hidden_at=None)
+        & (asked() | Q(next_crawl_at__lte=now))
+        & ~Q(connection_id__in=barred.values("pk"))
+        & (by_person() | ~Q(connection_id__in=waiting.values("pk")))
+    )
+
+
+def by_person() -> Q:
+    """Repositories whose crawl a person waits for."""
+    return asked() & Q(requested_trigger__in=URGENT)
 
 
 def request_crawl(
@@ -85,14 +94,26 @@ def request_crawl(
 ) -> None:
     """Ask for a crawl that begins after now, and `wake` a worker for it. One that
     runs already does not count: what made us ask may have come after it looked."""
-    Repository.objects.filter(pk=repository.pk).update(
-        requested_seq=F("requested_seq") + 1,
-        requested_trigger=trigger,
-        requested_by=by[:200],
-        **({"enqueued_at": database_now()} if wake else {}),
-    )
+    request_crawls([repository.pk], trigger=trigger, by=by, wake=wake)
+
+
+def request_crawls(
+    ids: Sequence[int], *, trigger: Crawl.Trigger, by: str = "", wake: bool = True
+) -> None:
+    """`request_crawl` for many. A few workers are woken; they do all that is owed."""
+    fields: dict[str, Any] = {
+        "requested_seq": F("requested_seq") + 1,
+        "requested_trigger": trigger,
+        "requested_by": by[:200],
+    }
     if wake:
-        transaction.on_commit(lambda: wakeup.wake(repository.pk))
+        fields["enqueued_at"] = database_now()
+    for start in range(0, len(ids), AT_ONCE):
+        part = ids[start : start + AT_ONCE]
+        Repository.objects.filter(pk__in=part).update(**fields)
+    if wake:
+        for pk in ids[:WOKEN_AT_ONCE]:
+            transaction.on_commit(partial(wakeup.wake, pk))
 
 
 def claim(
@@ -104,18 +125,13 @@ def claim(
     """Take the lease of a repository that is owed a crawl, count the attempt and open
     its Crawl row; None if nothing is owed or another is at it. `trigger` None: as the
     request says."""
-    lease_id = uuid4()
     with transaction.atomic():
         now = database_now()
         reap(now, repository_id)
-        free = Repository.objects.filter(owed(now), pk=repository_id, lease_id=None)
-        taken = free.update(
-            lease_id=lease_id,
-            lease_expires_at=now + settings.MUSTER_LEASE,
-            lease_holder=holder(),
-            attempts=F("attempts") + 1,
+        lease_id = take(
+            Repository, repository_id, owed(now), now, attempts=F("attempts") + 1
         )
-        if not taken:
+        if lease_id is None:
             return None
         row = Repository.objects.only(
             "requested_seq", "done_seq", "requested_trigger", "requested_by"
@@ -134,64 +150,22 @@ def claim(
             started_at=now,
             phase="Connecting",
         )
-    return Lease(repository_id, lease_id, crawl, row.requested_seq)
-
-
-def holder() -> str:
-    """Who we are, in `lease_holder`: host/main/self, the latter two as process marks.
-    `main` is the worker whose child we are, or ourselves."""
-    main = int(os.environ.get(MAIN_VARIABLE, os.getpid()))
-    return f"{_host()}/{processes.mark(main)}/{processes.mark(os.getpid())}"
-
-
-def _host() -> str:
-    return socket.gethostname()[:100]
-
-
-@contextmanager
-def renewing(lease: Lease) -> Iterator[None]:
-    """Keep the lease alive while the block runs, from a thread with a connection of
-    its own. If it cannot, `lease.lost` is set."""
-    stop = threading.Event()
-    thread = threading.Thread(
-        target=_renew, args=(lease, stop), name="muster-lease", daemon=True
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _renew(lease: Lease, stop: threading.Event) -> None:
-    life = settings.MUSTER_LEASE.total_seconds()
-    renewed = time.monotonic()
-    while not stop.wait(life / 4):
-        try:
-            held = Repository.objects.filter(
-                pk=lease.repository_id, lease_id=lease.lease_id
-            ).update(lease_expires_at=database_now() + settings.MUSTER_LEASE)
-            if not held:
-                lease.lost.set()
-                return
-            renewed = time.monotonic()
-        except DatabaseError as error:
-            logger.warning("The lease could not be renewed, trying on: %s", error)
-        finally:
-            connection.close()
-        if time.monotonic() - renewed > life:
-            lease.lost.set()
-            return
+    return Lease(Repository, repository_id, lease_id, row.requested_seq, crawl)
 
 
 def finish(
-    lease: Lease, status: Crawl.Status, *, counts: dict[str, int] | None = None
+    lease: Lease,
+    status: Crawl.Status,
+    *,
+    counts: dict[str, int] | None = None,
+    requests: int = 0,
+    **fields: object,
 ) -> None:
-    """End a crawl well and give the lease back. Raises LeaseLost."""
+    """End a crawl well and give the lease back; `fields` are written with its row.
+    Raises LeaseLost."""
     with transaction.atomic():
         now = database_now()
-        interval = settings.MUSTER_CRAWL_INTERVAL
+        interval = next_look(lease.repository_id)
         fence(
             lease.repository_id,
             lease.lease_id,
@@ -199,10 +173,66 @@ def finish(
             failures=0,
             last_crawl_at=now,
             last_success_at=now,
+            checked_at=lease.crawl.started_at,
             # Spread out, or repositories added together stay together for ever.
-            next_crawl_at=now + interval * random.uniform(0.9, 1.1),  # noqa: S311
+            next_crawl_at=now + interval,
+            **fields,
         )
-        _end(lease, now, status, counts=counts or {})
+        _end(lease, now, status, counts=counts or {}, requests=requests)
+
+
+def next_look(repository_id: int) -> timedelta:
+    """How long after a look at a repository the next one is due by itself. What a
+    connection polls is seen to change by that; it is looked at all the same within
+    MUSTER_RECONCILE_INTERVAL."""
+    polled = Repository.objects.filter(
+        pk=repository_id, connection__is_enabled=True
+    ).exists()
+    if polled:
+        return reconcile_pause()
+    interval: timedelta = settings.MUSTER_CRAWL_INTERVAL
+    return interval * random.uniform(0.9, 1.1)  # noqa: S311
+
+
+def reconcile_pause() -> timedelta:
+    """Until the next look at a repository that is polled, spread out."""
+    interval: timedelta = settings.MUSTER_RECONCILE_INTERVAL
+    return interval * random.uniform(0.8, 1.0)  # noqa: S311
+
+
+def wait(lease: Lease, sentence: str, *, retry_at: datetime, requests: int = 0) -> None:
+    """End a crawl that has to wait for a rate limit: a state with a time, which does
+    not count as a failure; what we have stays. All that its connection has on schedule
+    waits as well. Raises LeaseLost."""
+    with transaction.atomic():
+        now = database_now()
+        retry_at = max(retry_at, now + FEWEST_WAIT)
+        fence(
+            lease.repository_id,
+            lease.lease_id,
+            attempts=0,
+            state=Repository.State.WAITING,
+            message=sentence,
+            next_crawl_at=retry_at,
+        )
+        _end(lease, now, Crawl.Status.WAITING, message=sentence, requests=requests)
+        connection_waits(
+            Connection.objects.filter(repositories=lease.repository_id),
+            sentence,
+            retry_at,
+        )
+
+
+def connection_waits(
+    connections: QuerySet[Connection], sentence: str, until: datetime
+) -> None:
+    """Nothing scheduled is asked of these connections before `until`."""
+    ids = connections.exclude(
+        state__in=(Connection.State.DENIED, Connection.State.DRAFT)
+    ).values_list("pk", flat=True)
+    Connection.objects.filter(pk__in=list(ids)).update(
+        state=Connection.State.WAITING, message=sentence, next_poll_at=until
+    )
 
 
 def fail(
@@ -212,6 +242,7 @@ def fail(
     state: Repository.State = Repository.State.FAILING,
     retry_at: datetime | None = None,
     say_when: bool = False,
+    requests: int = 0,
 ) -> None:
     """End a crawl that failed: what we have stays, the next try comes after a pause
     that grows, or at `retry_at`. `say_when` adds that time to the sentence. Raises
@@ -235,20 +266,7 @@ def fail(
             last_crawl_at=now,
             next_crawl_at=next_at,
         )
-        _end(lease, now, Crawl.Status.FAILED, message=sentence)
-
-
-def pause(failures: int) -> timedelta:
-    """How long to wait after so many failures in a row: doubled each time, with a
-    little chance so that many do not come back at once."""
-    longest: timedelta = max(LONGEST_PAUSE, settings.MUSTER_CRAWL_INTERVAL)
-    grown: timedelta = min(FIRST_PAUSE * 2 ** min(failures - 1, 20), longest)
-    return grown * random.uniform(1.0, 1.2)  # noqa: S311
-
-
-def clock(at: datetime) -> str:
-    """A time of day for a sentence."""
-    return f"{at:%H:%M} UTC"
+        _end(lease, now, Crawl.Status.FAILED, message=sentence, requests=requests)
 
 
 def _end(
@@ -258,22 +276,20 @@ def _end(
     *,
     message: str = "",
     counts: dict[str, int] | None = None,
+    requests: int = 0,
 ) -> None:
     """Close the Crawl row and give the lease back, in the caller's transaction."""
     Repository.objects.filter(pk=lease.repository_id).update(
-        done_seq=lease.seen_seq,
-        lease_id=None,
-        lease_expires_at=None,
-        lease_holder="",
-        enqueued_at=None,
+        done_seq=lease.seen_seq, **FREE
     )
     crawl = lease.crawl
     crawl.status, crawl.message, crawl.finished_at = status, message, now
-    crawl.counts = counts or {}
+    crawl.counts, crawl.requests = counts or {}, requests
     crawl.phase, crawl.done, crawl.total = "", 0, 0
     crawl.save(
         update_fields=[
-            "status", "message", "finished_at", "counts", "phase", "done", "total",
+            "status", "message", "finished_at", "counts", "requests", "phase", "done",
+            "total",
         ]
     )  # fmt: skip
     _prune(crawl)
@@ -329,14 +345,23 @@ def free_leases(*, everybody: bool) -> int:
     now = database_now()
     freed = 0
     for row in Repository.objects.exclude(lease_id=None).values(*LEASE_FIELDS):
-        host, _, rest = row["lease_holder"].partition("/")
-        own = rest.partition("/")[2]
-        if not everybody and (host != _host() or processes.lives(own)):
+        if not everybody and not _is_dead_here(row["lease_holder"]):
             continue
         with transaction.atomic():
             held = Repository.objects.filter(pk=row["pk"], lease_id=row["lease_id"])
             freed += _free(held, row, now)
+    for looked in Connection.objects.exclude(lease_id=None).values(*LEASE_FIELDS[:3]):
+        if everybody or _is_dead_here(looked["lease_holder"]):
+            freed += Connection.objects.filter(
+                pk=looked["pk"], lease_id=looked["lease_id"]
+            ).update(**FREE)
     return freed
+
+
+def _is_dead_here(holder: str) -> bool:
+    """Whether it names a process of this host that is gone."""
+    host, _, rest = holder.partition("/")
+    return host == host_name() and not processes.lives(rest.partition("/")[2])
 
 
 def _attempts(row: dict[str, Any]) -> int:
@@ -345,20 +370,14 @@ def _attempts(row: dict[str, Any]) -> int:
     that died while its worker lives on does."""
     host, _, rest = row["lease_holder"].partition("/")
     main, _, own = rest.partition("/")
-    whole = host == _host() and main != own and not processes.lives(main)
+    whole = host == host_name() and main != own and not processes.lives(main)
     counted: int = row["attempts"] - whole
     return max(0, counted)
 
 
 def _free(held: QuerySet[Repository], row: dict[str, Any], now: datetime) -> int:
     attempts = _attempts(row)
-    freed = held.update(
-        lease_id=None,
-        lease_expires_at=None,
-        lease_holder="",
-        enqueued_at=None,
-        attempts=attempts,
-    )
+    freed = held.update(attempts=attempts, **FREE)
     if not freed:
         return 0
     repository_id = row["pk"]

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from indexer import crawl as crawling
-from indexer import jobs
+from indexer import jobs, leases
 from indexer.crawl import crawl_repository
 from indexer.index_dump import index_dump
 from indexer.models import Artifact, Crawl, Event, Repository, Tag
@@ -277,7 +277,7 @@ def test_F_P3_an_error_nobody_foresaw_is_a_plain_sentence_and_a_log_line(
     ):
         crawl = crawled(repository)
     assert repository.next_crawl_at is not None
-    when = jobs.clock(repository.next_crawl_at)
+    when = leases.clock(repository.next_crawl_at)
     assert (
         crawl.message
         == repository.message

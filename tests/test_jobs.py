@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from indexer import jobs, processes, wakeup
+from indexer import jobs, leases, processes, wakeup
 from indexer.ingest import LeaseLost
 from indexer.models import Crawl, Repository
 from tests.builders import make_repository
@@ -132,7 +132,7 @@ def test_a_failure_says_when_it_tries_again() -> None:
     repository.refresh_from_db()
     assert repository.next_crawl_at is not None
     assert (
-        repository.message == f"Odd. Again at {jobs.clock(repository.next_crawl_at)}."
+        repository.message == f"Odd. Again at {leases.clock(repository.next_crawl_at)}."
     )
 
 
@@ -332,7 +332,7 @@ def test_a_lease_is_renewed_while_the_work_goes_on(settings: object) -> None:
     settings.MUSTER_LEASE = timedelta(seconds=0.4)  # type: ignore[attr-defined]
     repository = make_repository()
     lease = claimed(repository)
-    with jobs.renewing(lease):
+    with leases.renewing(lease):
         time.sleep(0.8)
         repository.refresh_from_db()
         assert repository.lease_expires_at is not None
@@ -346,7 +346,7 @@ def test_a_lease_that_was_taken_over_is_noticed(settings: object) -> None:
     settings.MUSTER_LEASE = timedelta(seconds=0.2)  # type: ignore[attr-defined]
     repository = make_repository()
     lease = claimed(repository)
-    with jobs.renewing(lease):
+    with leases.renewing(lease):
         Repository.objects.update(lease_id=uuid4())
         assert lease.lost.wait(3)
         with pytest.raises(LeaseLost):

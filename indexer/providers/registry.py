@@ -56,31 +56,39 @@ class MirrorProvider(GitProvider):
         self.read_by_why = why
 
 
-def provider_for(repository: Repository, urgent: bool = False) -> Provider:
-    """The provider of a repository; `urgent` work may use the requests kept for it.
-    Raises ProviderError if there is no right to read it, crypto.WrongKey if its
-    credential cannot be decrypted."""
+def budget_for(repository: Repository, *, urgent: bool = False) -> Budget:
+    """What counts the requests of one reading; `urgent` work may use those that are
+    kept for it. Git needs none."""
+    if repository.connection is None:
+        return Unlimited()
+    return _budget(repository.connection, urgent=urgent)
+
+
+def provider_for(repository: Repository, budget: Budget | None = None) -> Provider:
+    """The provider of a repository. Raises ProviderError if there is no right to read
+    it, crypto.WrongKey if its credential cannot be decrypted."""
     connection = repository.connection
+    budget = budget or budget_for(repository)
     if connection is None:
         return PROVIDERS[repository.provider](remote_of(repository))
     if (repository.way or connection.way) == Connection.Way.MIRROR:
-        return MirrorProvider(remote_of(repository))
+        return MirrorProvider(remote_of(repository, budget))
     if _is_nearly_spent(connection):
         return MirrorProvider(
-            remote_of(repository),
+            remote_of(repository, budget),
             f"{connection.provider_name}'s request limit is nearly used up.",
         )
-    remote = remote_of(repository)
+    remote = remote_of(repository, budget)
     if connection.kind == Connection.Kind.GITHUB:
         from indexer.providers.github.reader import GitHubProvider
 
-        return GitHubProvider(remote, github_client(connection, urgent))
+        return GitHubProvider(remote, github_client(connection, budget))
     from indexer.providers.gitlab.reader import GitLabProvider
 
-    return GitLabProvider(remote, gitlab_client(connection, urgent))
+    return GitLabProvider(remote, gitlab_client(connection, budget))
 
 
-def remote_of(repository: Repository) -> Remote:
+def remote_of(repository: Repository, budget: Budget | None = None) -> Remote:
     """Where a repository is, with its credential in the clear, and what this site
     allows."""
     from indexer.repositories import mirror_path
@@ -92,7 +100,7 @@ def remote_of(repository: Repository) -> Remote:
     else:
         url = clone_url(connection, repository.path)
         username = GIT_USERNAMES[connection.kind]
-        secret = token_of(connection, _budget(connection, urgent=False))
+        secret = token_of(connection, budget or budget_for(repository))
     return Remote(
         url=url,
         username=username,
@@ -120,16 +128,16 @@ def client_for(
 ) -> GitHubClient | GitLabClient:
     """The API of a connection's server as its token sees it. Raises ProviderError,
     crypto.WrongKey."""
+    budget = _budget(connection, urgent=urgent)
     if connection.kind == Connection.Kind.GITHUB:
-        return github_client(connection, urgent)
-    return gitlab_client(connection, urgent)
+        return github_client(connection, budget)
+    return gitlab_client(connection, budget)
 
 
-def github_client(connection: Connection, urgent: bool = False) -> GitHubClient:
+def github_client(connection: Connection, budget: Budget) -> GitHubClient:
     """`client_for` a GitHub."""
     from indexer.providers.github.client import GitHubClient
 
-    budget = _budget(connection, urgent=urgent)
     return GitHubClient(
         connection.api_url,
         token=token_of(connection, budget),
@@ -138,11 +146,10 @@ def github_client(connection: Connection, urgent: bool = False) -> GitHubClient:
     )
 
 
-def gitlab_client(connection: Connection, urgent: bool = False) -> GitLabClient:
+def gitlab_client(connection: Connection, budget: Budget) -> GitLabClient:
     """`client_for` a GitLab."""
     from indexer.providers.gitlab.client import GitLabClient
 
-    budget = _budget(connection, urgent=urgent)
     return GitLabClient(
         connection.api_url,
         token=token_of(connection, budget),
@@ -154,13 +161,14 @@ def gitlab_client(connection: Connection, urgent: bool = False) -> GitLabClient:
 def host_for(connection: Connection, urgent: bool = False) -> Host:
     """A connection's server: its owners, repositories and webhooks. Raises
     ProviderError, crypto.WrongKey."""
+    budget = _budget(connection, urgent=urgent)
     if connection.kind == Connection.Kind.GITHUB:
         from indexer.providers.github.host import GitHubHost
 
-        return GitHubHost(github_client(connection, urgent))
+        return GitHubHost(github_client(connection, budget))
     from indexer.providers.gitlab.host import GitLabHost
 
-    return GitLabHost(gitlab_client(connection, urgent))
+    return GitLabHost(gitlab_client(connection, budget))
 
 
 def app_of(connection: Connection, budget: Budget | None = None) -> GitHubApp:

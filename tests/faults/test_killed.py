@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from indexer import jobs
+from indexer import jobs, leases
 from indexer.index_dump import index_dump
 from indexer.models import Crawl, Repository, Tag
 from indexer.processes import processes
@@ -90,7 +90,7 @@ def lease_of(repository: Repository) -> UUID | None:
 
 
 def freed(repository: Repository) -> bool:
-    jobs.reap(jobs.database_now())
+    jobs.reap(leases.database_now())
     return lease_of(repository) is None
 
 
@@ -127,7 +127,7 @@ def test_F_W1_a_worker_killed_with_its_children_again_and_again_recovers_by_itse
 
 def owed(repository: Repository) -> bool:
     return Repository.objects.filter(
-        jobs.owed(jobs.database_now()), pk=repository.pk
+        jobs.owed(leases.database_now()), pk=repository.pk
     ).exists() or lease_of(repository) is not None  # fmt: skip
 
 

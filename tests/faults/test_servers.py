@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import redis
 
-from indexer import jobs
+from indexer import leases
 from indexer.index_dump import index_dump
 from indexer.models import Crawl, Repository
 from tests.faults.conftest import Editor, ask, crawl_now, from_scratch
@@ -354,4 +354,4 @@ def test_F_D1_a_database_that_hangs_is_given_up_on() -> None:
         done = manage("crawl", "--all", env=env, check=False)
         assert done.returncode != 0
         assert time.monotonic() - begun < 20
-    assert jobs.database_now() is not None
+    assert leases.database_now() is not None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Max, Min, Q, QuerySet
+from django.utils import timezone
 
 from indexer.budgets import BudgetState, budget_state
 from indexer.connections import Progress, progress_of
@@ -81,12 +82,17 @@ class HookCounts:
 
 def is_looking(connection: Connection) -> bool:
     """Whether a look at the provider is under way or about to begin. One that failed
-    or waits is looked at when its time comes, whoever asks (polling.owed)."""
+    or waits is looked at when its time comes, one that is refused when it changes
+    (polling.owed)."""
+    state, at = connection.state, connection.next_poll_at
+    if not connection.is_enabled or state == Connection.State.DRAFT:
+        return False
+    if connection.lease_id is not None or state == Connection.State.NEW:
+        return True
+    is_due = at is None or at <= timezone.now()
     asked = connection.requested_seq > connection.done_seq
-    return connection.is_enabled and (
-        connection.lease_id is not None
-        or connection.state == Connection.State.NEW
-        or (connection.state == Connection.State.OK and asked)
+    return asked and (
+        state == Connection.State.OK or (is_due and state != Connection.State.DENIED)
     )
 
 

@@ -80,8 +80,8 @@ class ConnectionForm(forms.Form):
         label="How to read",
         choices=Connection.Way.choices,
         help_text=(
-            "Over the API: no copy is kept. Through a mirror: Git alone, a bare copy "
-            "each on Muster’s disk."
+            "Over the API: nothing is cloned. Through a mirror: Git alone, with a bare "
+            "copy of each on Muster’s disk."
         ),
         widget=forms.Select(attrs={"class": "form-select"}),
     )

@@ -159,7 +159,7 @@ class EditConnectedForm(forms.Form):
         label="How to read",
         choices=[("", "As its connection says"), *Connection.Way.choices],
         required=False,
-        help_text="Over the API no copy is kept; a mirror is a bare copy.",
+        help_text="Over the API nothing is cloned; a mirror is a bare copy.",
         widget=forms.Select(attrs={"class": "form-select"}),
     )
     reading = forms.ChoiceField(

@@ -409,7 +409,12 @@ def test_a_failure_stays_in_sight_while_another_look_is_owed(
     alice: Client, connected: Connection, state: str
 ) -> None:
     """What was asked for is still owed after a failure; nothing moves before then."""
-    Connection.objects.update(state=state, message="It is down.", requested_seq=3)
+    Connection.objects.update(
+        state=state,
+        message="It is down.",
+        requested_seq=3,
+        next_poll_at=timezone.now() + timedelta(minutes=5),
+    )
     for address in ("/connections", PAGE):
         html = alice.get(address).content.decode()
         assert "It is down." in text_of(html)

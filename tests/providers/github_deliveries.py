@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.providers.api_requests import Delivery
 from tests.providers.api_server import ApiServer
+from tests.providers.github_description import check_delivery
 from tests.providers.github_payloads import Payloads
 from tests.providers.github_state import JSON, Account, Conventions, Hook, Repository
 
@@ -66,10 +67,9 @@ class DeliveringServer(ApiServer):
             "sender": shapes.account(self.accounts["robot"]),
         }
         if row.owner.kind == "org":
-            account = shapes.organisation(row.owner, 0)
-            payload["organization"] = {
-                key: account[key] for key in ("login", "id", "node_id", "url")
-            }
+            payload["organization"] = shapes.owner(row.owner)
+        if self.is_checked:
+            self.violations += check_delivery(event, payload)
         return [
             self.deliver(hook, event, payload)
             for hook in list(self.hooks.values())
@@ -97,9 +97,10 @@ class DeliveringServer(ApiServer):
             self.tell(row, "push", self._push(row, ref, old, new))
             if NONE in {old, new}:
                 event = "create" if old == NONE else "delete"
-                named = {"ref": short, "ref_type": kind, "pusher_type": "user"}
+                named: JSON = {"ref": short, "ref_type": kind, "pusher_type": "user"}
                 if event == "create":
                     named["master_branch"] = row.store.default_branch
+                    named["description"] = row.description
                 self.tell(row, event, named)
 
     def _push(self, row: Repository, ref: str, old: str, new: str) -> JSON:

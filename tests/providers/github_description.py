@@ -85,6 +85,16 @@ def check_answer(method: str, path: str, status: int, body: Any) -> list[str]:
     return _against(place, shape, body) if shape else []
 
 
+def check_delivery(event: str, payload: Any) -> list[str]:
+    """What is wrong with a webhook's payload."""
+    action = payload.get("action", "")
+    name = f"{event}-{action}" if action else event
+    shape = description()["x-webhooks"].get(name)
+    if shape is None:
+        return [f"the webhook {name} is not described here"]
+    return _against(f"webhook {name}", shape, payload)
+
+
 _BASIC_ERROR = "#/components/schemas/basic-error"
 
 

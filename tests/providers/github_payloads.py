@@ -98,6 +98,16 @@ class Payloads:
             "site_admin": False,
         }
 
+    def owner(self, account: Account) -> JSON:
+        """An organisation or a user as a webhook names one."""
+        if account.kind != "org":
+            return self.account(account)
+        shown = self.organisation(account, 0)
+        names = ("login", "id", "node_id", "url", "repos_url", "events_url")
+        more = ("hooks_url", "issues_url", "members_url", "public_members_url")
+        last = ("avatar_url", "description")
+        return {name: shown[name] for name in (*names, *more, *last)}
+
     def user(self, account: Account, repositories: int) -> JSON:
         return {
             **self.account(account),

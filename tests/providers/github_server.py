@@ -61,6 +61,7 @@ class GitHubServer(DeliveringServer):
         self.token = "ghp_" + uuid.uuid4().hex
         self.tokens[self.token] = Grant("robot", CLASSIC)
         self.rows: dict[int, Repository] = {}
+        self._found: dict[str, Repository] = {}  # rows by path, as long as it holds
         self.moved: dict[str, int] = {}  # paths a repository had, in lower case
         self.apps: dict[int, App] = {}
         self.installations: dict[int, Installation] = {}
@@ -165,23 +166,42 @@ class GitHubServer(DeliveringServer):
         return found
 
     def rename(self, path: str, name: str) -> None:
-        row = self.repository(path)
-        self.moved[path.lower()] = row.id
-        row.name = name
-        row.updated_at = now()
+        row = self._moving(path)
+        old, row.name = row.name, name
+        changes = {"repository": {"name": {"from": old}}}
+        self._happened(row, "renamed", changes=changes)
 
     def transfer(self, path: str, owner: str) -> None:
-        row = self.repository(path)
-        self.moved[path.lower()] = row.id
-        row.owner = self.accounts[owner.lower()]
-        row.updated_at = now()
+        row = self._moving(path)
+        old, row.owner = row.owner, self.accounts[owner.lower()]
+        kind = "organization" if old.kind == "org" else "user"
+        changes = {"owner": {"from": {kind: self.payloads.owner(old)}}}
+        self._happened(row, "transferred", changes=changes)
 
     def delete(self, path: str) -> None:
         row = self.repository(path)
         del self.rows[row.id]
+        self._happened(row, "deleted")
 
     def archive(self, path: str, archived: bool = True) -> None:
-        self.repository(path).is_archived = archived
+        row = self.repository(path)
+        row.is_archived = archived
+        self._happened(row, "archived" if archived else "unarchived")
+
+    def make_private(self, path: str, private: bool = True) -> None:
+        row = self.repository(path)
+        row.is_private = private
+        self._happened(row, "privatized" if private else "publicized")
+
+    def _moving(self, path: str) -> Repository:
+        row = self.repository(path)
+        self.moved[path.lower()] = row.id
+        return row
+
+    def _happened(self, row: Repository, action: str, **more: Any) -> None:
+        row.updated_at = now()
+        if self.delivers:
+            self.tell(row, "repository", {"action": action, **more})
 
     def hide(self, path: str, hidden: bool = True) -> None:
         """As if no token had a right to it any more."""
@@ -232,8 +252,11 @@ class GitHubServer(DeliveringServer):
 
     def find(self, path: str) -> Repository | None:
         wanted = path.lower()
-        rows = self.rows.values()
-        return next((row for row in rows if row.path.lower() == wanted), None)
+        row = self._found.get(wanted)
+        if row is None or row.id not in self.rows or row.path.lower() != wanted:
+            self._found = {row.path.lower(): row for row in self.rows.values()}
+            row = self._found.get(wanted)
+        return row
 
     def may_see(self, grant: Grant | None, row: Repository) -> bool:
         if row.is_hidden:

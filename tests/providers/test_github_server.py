@@ -3,6 +3,8 @@ Git holds, and what GitHub would not answer, it does not answer."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import subprocess
 import time
@@ -18,7 +20,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from github import Auth, Github
 
-from tests.providers.api_server import serve
+from tests.providers.api_requests import Reply
+from tests.providers.api_server import ApiServer, serve
 from tests.providers.git_server import GIT
 from tests.providers.github_description import (
     check_answer,
@@ -326,3 +329,76 @@ def test_a_request_github_does_not_know_fails_the_test(tmp_path: Path) -> None:
     server = GitHubServer(tmp_path)
     with pytest.raises(AssertionError, match="no parameter 'sorted'"), serve(server):
         call(server, "GET", "/user/repos?sorted=yes")
+
+
+# Webhooks -----------------------------------------------------------------------------
+
+
+class Listener(ApiServer):
+    """Whoever is told: it keeps what it got."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.route("POST", "/hook", lambda request: Reply(202))
+
+    def heard(self) -> list[tuple[str, str]]:
+        return [
+            (r.headers["x-github-event"], r.json.get("ref") or r.json.get("action"))
+            for r in self.requests
+        ]
+
+
+@pytest.fixture
+def listener(server: GitHubServer, tmp_path: Path) -> Iterator[Listener]:
+    """Made known to the server by REST, as Muster does it."""
+    listener = Listener(tmp_path)
+    with serve(listener):
+        body = {
+            "name": "web",
+            "config": {
+                "url": f"{listener.url}/hook",
+                "content_type": "json",
+                "secret": "s",
+            },
+            "events": ["push", "create", "delete", "repository"],
+        }
+        assert call(server, "POST", "/orgs/demo/hooks", json=body).status_code == 201
+        server.delivers = True
+        yield listener
+
+
+def test_a_push_is_told_and_signed(server: GitHubServer, listener: Listener) -> None:
+    with server.pushing(MODEL):
+        store = server.repository(MODEL).store
+        store.set_ref("refs/tags/one", store.refs()["refs/tags/model@v1.1.0"])
+    assert listener.heard() == [("push", "refs/tags/one"), ("create", "one")]
+    first = listener.requests[0]
+    signed = hmac.new(b"s", first.body, hashlib.sha256).hexdigest()
+    assert first.headers["x-hub-signature-256"] == f"sha256={signed}"
+
+
+def test_more_than_three_tags_at_once_are_not_told(
+    server: GitHubServer, listener: Listener
+) -> None:
+    with server.pushing(MODEL):
+        store = server.repository(MODEL).store
+        for number in range(4):
+            store.set_ref(f"refs/tags/{number}", store.refs()["refs/heads/main"])
+    assert listener.heard() == []
+
+
+def test_what_happens_to_a_repository_is_told(
+    server: GitHubServer, listener: Listener
+) -> None:
+    server.rename(MODEL, "other")
+    server.archive("demo/other")
+    server.archive("demo/other", False)
+    server.make_private("demo/other", False)
+    server.make_private("demo/other")
+    server.transfer("demo/other", "robot")
+    server.transfer("robot/other", "demo")
+    server.delete("demo/other")
+    actions = ["renamed", "archived", "unarchived", "publicized", "privatized"]
+    # The user it went to has no webhook.
+    actions += ["transferred", "deleted"]
+    assert listener.heard() == [("repository", action) for action in actions]

@@ -4,6 +4,7 @@ request twice."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,15 @@ FIELDS = (
 TRIES = 5
 
 
+def read_all(connection_ids: Collection[int]) -> dict[int, list[Counts]]:
+    """All that is kept of these connections. Runs one query."""
+    found: dict[int, list[Counts]] = {pk: [] for pk in connection_ids}
+    rows = RequestBudget.objects.filter(connection_id__in=connection_ids)
+    for row in rows.order_by("resource").values("connection_id", *FIELDS):
+        found[row.pop("connection_id")].append(Counts(**row))
+    return found
+
+
 class DatabaseStore:
     """The budget of one connection, as one piece of work sees it."""
 
@@ -56,7 +66,8 @@ class DatabaseStore:
                 taken = self._taken.get(wish.resource, 0) + wish.cost
                 self._taken[wish.resource] = taken
                 return None
-            rows = {counts.resource: counts for counts in self.read()}
+            kept = read_all([self._connection_id])[self._connection_id]
+            rows = {counts.resource: counts for counts in kept}
             if wish.resource not in rows:
                 self._make(wish.resource)
                 continue
@@ -99,11 +110,6 @@ class DatabaseStore:
             blocked_until=until, strikes=strikes
         )
         return until
-
-    def read(self) -> list[Counts]:
-        """All that is kept. Runs one query."""
-        rows = RequestBudget.objects.filter(connection_id=self._connection_id)
-        return [Counts(**row) for row in rows.order_by("resource").values(*FIELDS)]
 
     def forget(self) -> None:
         """Remove it all."""

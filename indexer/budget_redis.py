@@ -5,6 +5,7 @@ worth keeping: it goes by itself when nobody asks for two hours."""
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -135,12 +136,37 @@ def client_of(url: str) -> redis.Redis:
     )
 
 
+def set_of(connection_id: int) -> str:
+    """The key of the set of a connection's resources; each one's follows it."""
+    return f"muster:budget:{connection_id}"
+
+
+def read_all(
+    client: redis.Redis, connection_ids: Collection[int]
+) -> dict[int, list[Counts]]:
+    """All that is kept of these connections, in two round trips."""
+    found: dict[int, list[Counts]] = {pk: [] for pk in connection_ids}
+    pipeline = client.pipeline(transaction=False)
+    for pk in connection_ids:
+        pipeline.smembers(set_of(pk))
+    names = [
+        (pk, name)
+        for pk, resources in zip(connection_ids, pipeline.execute(), strict=True)
+        for name in sorted(resources)
+    ]
+    for pk, name in names:
+        pipeline.hgetall(f"{set_of(pk)}:{name}")
+    for (pk, name), row in zip(names, pipeline.execute(), strict=True):
+        found[pk].append(_counts(name, row))
+    return found
+
+
 class RedisStore:
     """The budget of one connection. Every method may raise redis.RedisError."""
 
     def __init__(self, client: redis.Redis, connection_id: int) -> None:
         self._client = client
-        self._set = f"muster:budget:{connection_id}"
+        self._set = set_of(connection_id)
 
     def admit(self, wish: Wish, now: datetime) -> datetime | None:
         """Take the right to a request; None, or when to come back."""
@@ -173,22 +199,10 @@ class RedisStore:
         answer = self._run(BACK_OFF, [self._key(ALL), self._set], [now.timestamp()])
         return bounded(_moment(answer) or now, now)
 
-    def read(self) -> list[Counts]:
-        """All that is kept."""
-        resources = self._resources()
-        pipeline = self._client.pipeline(transaction=False)
-        for resource in resources:
-            pipeline.hgetall(self._key(resource))
-        rows = zip(resources, pipeline.execute(), strict=True)
-        return [_counts(resource, row) for resource, row in rows]
-
     def forget(self) -> None:
         """Remove it all."""
-        keys = [self._key(name) for name in self._resources()]
-        self._client.delete(self._set, *keys)
-
-    def _resources(self) -> list[str]:
-        return sorted(str(name) for name in self._client.smembers(self._set))
+        resources = self._client.smembers(self._set)
+        self._client.delete(self._set, *(self._key(str(name)) for name in resources))
 
     def _key(self, resource: str) -> str:
         return f"{self._set}:{resource}"

@@ -12,7 +12,7 @@ import functools
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
@@ -21,7 +21,7 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
-from indexer import budget_redis
+from indexer import budget_database, budget_redis
 from indexer.budget_database import DatabaseStore
 from indexer.budget_redis import RedisStore
 from indexer.budget_rules import (
@@ -138,49 +138,41 @@ class Store(Protocol):
         """Nobody asks anything for a while, longer each time in a row; until when."""
         ...
 
-    def read(self) -> list[Counts]:
-        """All that is kept."""
-        ...
 
-    def forget(self) -> None:
-        """Remove it all."""
-        ...
+@dataclass(slots=True)
+class _Outage:
+    """Of this process: until when Redis is left alone (by time.monotonic), and whether
+    it was said that it fails."""
 
+    until: float = 0.0
+    was_said: bool = False
 
-class _Stores:
-    """Redis if there is one and it answers, else the database."""
-
-    # Of this process, for all connections: until when Redis is left alone (by
-    # time.monotonic), and whether it was said that it fails.
-    resting_until = 0.0
-    was_said = False
-
-    def __init__(self, connection_id: int) -> None:
-        self._database = DatabaseStore(connection_id)
-        client = _redis(settings.CELERY_BROKER_URL)
-        self._redis = RedisStore(client, connection_id) if client else None
-
-    def ask(self, question: Callable[[Store], T]) -> T:
-        """The answer of the store that is to be asked."""
-        if self._redis is not None and time.monotonic() >= _Stores.resting_until:
-            try:
-                answer = question(self._redis)
-            except (redis.RedisError, OSError) as error:
-                self._rest(error)
-            else:
-                _Stores.was_said = False
-                return answer
-        return question(self._database)
-
-    @staticmethod
-    def _rest(error: Exception) -> None:
-        _Stores.resting_until = time.monotonic() + REDIS_PAUSE
-        if not _Stores.was_said:
+    def begin(self, error: Exception) -> None:
+        """Leave Redis alone for a while."""
+        self.until = time.monotonic() + REDIS_PAUSE
+        if not self.was_said:
             logger.warning(
                 "Redis cannot be used (%s); the database counts requests meanwhile.",
                 type(error).__name__,
             )
-        _Stores.was_said = True
+        self.was_said = True
+
+
+_outage = _Outage()
+
+
+def _either(in_redis: Callable[[redis.Redis], T], in_database: Callable[[], T]) -> T:
+    """What Redis says, if there is one and it answers, else what the database says."""
+    client = _redis(settings.CELERY_BROKER_URL)
+    if client is not None and time.monotonic() >= _outage.until:
+        try:
+            answer = in_redis(client)
+        except (redis.RedisError, OSError) as error:
+            _outage.begin(error)
+        else:
+            _outage.was_said = False
+            return answer
+    return in_database()
 
 
 class SharedBudget:
@@ -190,7 +182,7 @@ class SharedBudget:
         self.spent = 0
         self._connection_id = connection_id
         self._urgent = urgent
-        self._stores = _Stores(connection_id)
+        self._database = DatabaseStore(connection_id)
 
     @functools.cached_property
     def _kind(self) -> str:
@@ -204,7 +196,7 @@ class SharedBudget:
             limit = pace(self._kind, resource, urgent=self._urgent)
             wish = Wish(resource, cost, self._urgent, limit)
             now = timezone.now()
-            until = self._stores.ask(lambda store: store.admit(wish, now))
+            until = self._ask(lambda store: store.admit(wish, now))
             if until is not None:
                 until = bounded(until, now)
                 place = Connection.Kind(self._kind).label
@@ -215,20 +207,26 @@ class SharedBudget:
         """What the answer said."""
         if self._kind:
             now = timezone.now()
-            self._stores.ask(lambda store: store.record(resource, told, now))
+            self._ask(lambda store: store.record(resource, told, now))
 
     def block(self, resource: str, until: datetime) -> None:
         """Nobody asks before `until`, an hour from now at most."""
         if self._kind:
             until = bounded(until, timezone.now())
-            self._stores.ask(lambda store: store.block(resource, until))
+            self._ask(lambda store: store.block(resource, until))
 
     def back_off(self) -> datetime:
         """Nobody asks anything for a while. Returns until when."""
         now = timezone.now()
         if not self._kind:
             return now + UNSAID_WAIT
-        return self._stores.ask(lambda store: store.back_off(now))
+        return self._ask(lambda store: store.back_off(now))
+
+    def _ask(self, question: Callable[[Store], T]) -> T:
+        return _either(
+            lambda client: question(RedisStore(client, self._connection_id)),
+            lambda: question(self._database),
+        )
 
 
 def budget_of(connection_id: int, *, urgent: bool = False) -> Budget:
@@ -238,8 +236,34 @@ def budget_of(connection_id: int, *, urgent: bool = False) -> Budget:
 
 def budget_state(connection_id: int) -> BudgetState:
     """What is left, for pages and the scheduler. Runs one query, or none."""
+    return budget_states([connection_id])[connection_id]
+
+
+def budget_states(connection_ids: Collection[int]) -> dict[int, BudgetState]:
+    """What is left of each of these connections. Runs one query, or none."""
     now = timezone.now()
-    rows = _Stores(connection_id).ask(lambda store: store.read())
+    rows = _either(
+        lambda client: budget_redis.read_all(client, connection_ids),
+        lambda: budget_database.read_all(connection_ids),
+    )
+    return {pk: _budget_state(rows[pk], now) for pk in connection_ids}
+
+
+def forget_budget(connection_id: int) -> None:
+    """Remove all that is kept of a connection that goes."""
+    database = DatabaseStore(connection_id)
+    _either(lambda client: RedisStore(client, connection_id).forget(), database.forget)
+    database.forget()
+
+
+def waiting_sentence(place: str, until: datetime) -> str:
+    """The sentence of a state, not of an error: `Waiting for GitHub until 14:05
+    UTC.`, in whole minutes, rounded up."""
+    minute = until.astimezone(UTC) + timedelta(seconds=59)
+    return f"Waiting for {place} until {minute:%H:%M} UTC."
+
+
+def _budget_state(rows: list[Counts], now: datetime) -> BudgetState:
     of_all = next((row.blocked_until for row in rows if row.resource == ALL), None)
     waits = [of_all] if of_all is not None and of_all > now else []
     states = []
@@ -252,20 +276,6 @@ def budget_state(connection_id: int) -> BudgetState:
             waits.append(until)
         states.append(_state(row, of_all, now))
     return BudgetState(tuple(states), max(waits, default=None))
-
-
-def forget_budget(connection_id: int) -> None:
-    """Remove all that is kept of a connection that goes."""
-    stores = _Stores(connection_id)
-    stores.ask(lambda store: store.forget())
-    DatabaseStore(connection_id).forget()
-
-
-def waiting_sentence(place: str, until: datetime) -> str:
-    """The sentence of a state, not of an error: `Waiting for GitHub until 14:05
-    UTC.`, in whole minutes, rounded up."""
-    minute = until.astimezone(UTC) + timedelta(seconds=59)
-    return f"Waiting for {place} until {minute:%H:%M} UTC."
 
 
 def _state(row: Counts, of_all: datetime | None, now: datetime) -> ResourceState:

@@ -27,6 +27,7 @@ from django.utils import timezone
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
+from indexer.budget_rules import ALL
 from indexer.budgets import Budget, waiting_sentence
 from indexer.providers import http_answers, http_limits
 from indexer.providers.errors import (
@@ -122,14 +123,17 @@ class ProviderSession(requests.Session):
         """The error of an answer that says "too many requests", after telling the
         budget; also for a GraphQL answer that says so with status 200."""
         headers, now = response.headers, timezone.now()
-        resource = http_limits.read_resource(headers, resource)
         until = http_limits.read_wait(headers, now)
         if until is None:
             until = http_limits.read_reset(headers, now)
         if until is None:
             until = self.budget.back_off()
-        else:
+        elif http_limits.says_used_up(headers):
+            resource = http_limits.read_resource(headers, resource)
             self.budget.block(resource, until)
+        else:
+            # We were too fast, or too many at once: that is of no one kind.
+            self.budget.block(ALL, until)
         return RateLimited(
             waiting_sentence(self.place, until), until, status=response.status_code
         )

@@ -17,9 +17,13 @@ from indexer.providers.errors import (
 )
 
 MAX_REASON = 200
+# Data in full; 206 is a part, which nobody asked for.
+WHOLE = frozenset({200, 201, 202, 203})
 # The marks of GitHub's and GitLab's tokens, whole or cut.
 TOKEN = re.compile(
-    r"\b(?:gh[a-z]_|github_pat_|gl[a-z]{2,6}-|GR1348941)[\w.-]*", re.ASCII
+    r"\b(?:gh[a-z]_|github_pat_|GR1348941|gl(?:pat|oas|dt|rt|cbt|ptt|ft|imt|agent|wt|"
+    r"soat|ffct)-)[\w.-]*",
+    re.ASCII,
 )
 HIDDEN = "…"
 
@@ -92,10 +96,10 @@ def check_data(
     """Raise BadPayload unless an answer of success is whole JSON."""
     if may_be_empty and not body.strip():
         return
-    if status in {204, 205} or not body.strip():
+    if status not in WHOLE or not body.strip():
         raise BadPayload(
-            f"{place} answered with nothing where there must be data (status "
-            f"{status}). Muster tries again later.",
+            f"{place} answered with nothing or a part where there must be data "
+            f"(status {status}). Muster tries again later.",
             status=status,
         )
     refuse_page(place, status, content_type, body)

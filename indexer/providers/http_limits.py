@@ -20,14 +20,17 @@ SHORTEST_WAIT = timedelta(seconds=1)
 SKEW = timedelta(seconds=30)
 NUMBER = re.compile(r"\s*(\d{1,18})(?:\.\d+)?\s*", re.ASCII)
 MOMENT = 1_000_000_000  # a smaller number counts seconds from now
-RESOURCE = re.compile(r"[a-z_]{1,20}", re.ASCII)
+MOST = 1_000_000_000  # a larger count is none
+# Kinds of request that are counted apart; GitHub has more, for what we do not use.
+RESOURCES = frozenset({"core", "graphql", "search", "code_search"})
+OTHER = "other"
 
 
 def read_told(headers: Mapping[str, str], now: datetime, *, cost: int) -> Told:
     """What is left, by `headers` (whose names may be in any case)."""
     return Told(
-        allowed=_number(_limit(headers, "limit")),
-        remaining=_number(_limit(headers, "remaining")),
+        allowed=_count(headers, "limit"),
+        remaining=_count(headers, "remaining"),
         reset_at=_reset_at(headers, now),
         cost=cost,
     )
@@ -35,8 +38,10 @@ def read_told(headers: Mapping[str, str], now: datetime, *, cost: int) -> Told:
 
 def read_resource(headers: Mapping[str, str], guess: str) -> str:
     """Which kind of request the provider counted it as."""
-    said = headers.get("x-ratelimit-resource", "")
-    return said if RESOURCE.fullmatch(said) else guess
+    said = headers.get("x-ratelimit-resource")
+    if said is None:
+        return guess
+    return said if said in RESOURCES else OTHER
 
 
 def says_limited(status: int, headers: Mapping[str, str], reason: str) -> bool:
@@ -46,10 +51,15 @@ def says_limited(status: int, headers: Mapping[str, str], reason: str) -> bool:
     told = reason.lower()
     return status == 403 and (
         "retry-after" in headers
-        or _number(_limit(headers, "remaining")) == 0
+        or says_used_up(headers)
         or "rate limit" in told
         or "abuse detection" in told
     )
+
+
+def says_used_up(headers: Mapping[str, str]) -> bool:
+    """Whether none are left of what may be asked in a window."""
+    return _count(headers, "remaining") == 0
 
 
 def read_wait(headers: Mapping[str, str], now: datetime) -> datetime | None:
@@ -70,7 +80,7 @@ def read_wait(headers: Mapping[str, str], now: datetime) -> datetime | None:
 
 def read_reset(headers: Mapping[str, str], now: datetime) -> datetime | None:
     """When there are requests again, where the answer says that none are left."""
-    if _number(_limit(headers, "remaining")) != 0:
+    if not says_used_up(headers):
         return None
     until = _reset_at(headers, now)
     return _bounded(until, now) if until is not None else None
@@ -91,6 +101,11 @@ def _reset_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         return None
     return min(at - _skew(headers, now), now + LONGEST_WAIT)
+
+
+def _count(headers: Mapping[str, str], name: str) -> int | None:
+    number = _number(_limit(headers, name))
+    return number if number is not None and number <= MOST else None
 
 
 def _skew(headers: Mapping[str, str], now: datetime) -> timedelta:

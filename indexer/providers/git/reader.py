@@ -56,7 +56,7 @@ class GitProvider:
 
     def fetch_listing(self) -> Listing:
         """The refs as they are now, in one round trip."""
-        with _system_explained():
+        with system_explained():
             return self._list(self._connect()[0])
 
     def fetch_snapshot(
@@ -67,7 +67,7 @@ class GitProvider:
         Objects that are missing mean that the remote changed meanwhile, or that the
         mirror is damaged: the mirror is made again and the refs listed again, once."""
         end = time.monotonic() + FETCH_SECONDS
-        with _system_explained():
+        with system_explained():
             return self._fetch_snapshot(listing, known, progress, end)
 
     def _fetch_snapshot(
@@ -107,7 +107,7 @@ class GitProvider:
         them elsewhere. Raises as `fetch_snapshot`; what it returns raises GitFailed
         too."""
         end = time.monotonic() + FETCH_SECONDS
-        with _system_explained():
+        with system_explained():
             connection, clean = self._connect()
             return self._open(
                 connection, clean, listing, known, no_progress, first, end
@@ -221,7 +221,7 @@ class GitProvider:
 
 
 @contextmanager
-def _system_explained() -> Iterator[None]:
+def system_explained() -> Iterator[None]:
     """Turn errors of this machine into ours."""
     try:
         yield

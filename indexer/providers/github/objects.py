@@ -35,14 +35,17 @@ KIND_OF = {
     Want.BLOBS: ObjectType.BLOB,
 }
 TOO_SLOW = frozenset({0, 200, 502, 504})  # what may be due to a query's size
+WEIGHT_OF_SILENCE = 3  # no answer at all takes longer than a refusal
 SLOW = 408  # and that is not
 MAX_BY_REST = 10  # objects that a query cannot prove; more come over Git at once
 MAX_WITHOUT_GRAPHQL = 500  # requests, one for each object
+MAX_NEW_TAGS = 5_000  # more at once are quicker over Git
 MAX_TREES = 5_000  # asked for by id
 MAX_BLOBS = 10_000
 MAX_LEVELS = 25  # of folders, below what comes along
 SMALL = 150  # entries of the upper two levels of a tree: then it comes with its commit
 LEVELS = 3  # of a small tree
+MAX_ENTRIES = 20_000  # of trees in one answer
 FEW_TAGS = 10
 SECONDS = 300.0  # for all queries of one snapshot
 MAX_HINTS = 12  # paths of registry files that are asked for with a few new tags
@@ -81,8 +84,11 @@ class GitHubObjects:
         self._open_mirror = open_mirror
         self._mirror: Objects | None = None
         self._rest = RestObjects(place.client, place.path, memory)
-        self._is_large = self._measure_head() > SMALL
+        entries = self._measure_head()
+        self._is_large = entries > SMALL
         self._levels = 1 if self._is_large else LEVELS
+        # As many commits a query as have their trees in one answer.
+        self._commits_a_query = max(5, min(TAGS_A_QUERY, MAX_ENTRIES // (entries + 1)))
         self._asked = dict.fromkeys(ObjectType, 0)
         self._roots: list[str] = []
         self._rounds = 0
@@ -172,6 +178,11 @@ class GitHubObjects:
     def _load_tags(self, wanted: list[str]) -> None:
         """Tags with what they lead to; the head; and, of files, those that will be
         asked for next as far as they can be told before."""
+        if len(wanted) > MAX_NEW_TAGS:
+            raise NeedsMirror(
+                f"More than {MAX_NEW_TAGS} tags were new at once, which are read "
+                "faster over Git."
+            )
         refs = self._listing.tags.items()
         ours = {key for ref, key in refs if parse_tag_name(ref) is not None}
         head = self._listing.head
@@ -185,7 +196,7 @@ class GitHubObjects:
         self._progress("Fetching", 0, len(wanted))
         self._ask_for(
             tags + others,
-            TAGS_A_QUERY,
+            self._commits_a_query,
             lambda ids, is_first: objects_query(
                 tags=[key for key in ids if key in ours],
                 others=[key for key in ids if key not in ours],
@@ -264,7 +275,7 @@ class GitHubObjects:
             return
         self._ask_for(
             wanted,
-            TAGS_A_QUERY,
+            self._commits_a_query,
             lambda ids, _: objects_query(commits=ids, levels=self._levels),
         )
 
@@ -336,7 +347,7 @@ class GitHubObjects:
             try:
                 self._ask(query_of(part, besides))
             except (Unavailable, TooLarge) as error:
-                failures += 1
+                failures += 1 if error.status else WEIGHT_OF_SILENCE
                 if error.status not in TOO_SLOW or failures > MAX_FAILURES:
                     raise
                 self._levels = 1

@@ -67,6 +67,7 @@ class PartOfListing:
     `refs.fetch_refs`, and has at least so many tags or branches."""
 
     listing: Listing
+    repository_id: str
     tags: int
     branches: int
     has_all_tags: bool
@@ -208,9 +209,9 @@ def parse_listings(
     for number, repository in enumerate(repositories):
         try:
             told = repository_of(data, f"r{number}")
-            if str(told.get("databaseId")) != repository.id:
-                raise NotFound("The repository is no longer at this name.")
-            found[repository.id] = parse_listing(told)
+            part = parse_listing(told)
+            refuse_another(part.repository_id, repository.id)
+            found[repository.id] = part
         except ProviderError as error:
             found[repository.id] = error
         except NeedsMirror as error:
@@ -239,7 +240,23 @@ def parse_listing(repository: Mapping[str, Any]) -> PartOfListing:
         raw_tags={name: name.encode() for name in tags},
         peeled=peeled,
     )
-    return PartOfListing(listing, count, branch_count, all_tags, all_branches)
+    return PartOfListing(
+        listing,
+        str(repository.get("databaseId", "")),
+        count,
+        branch_count,
+        all_tags,
+        all_branches,
+    )
+
+
+def refuse_another(found: str, wanted: str) -> None:
+    """Raise NotFound if a name leads to another repository by now."""
+    if wanted and found != wanted:
+        raise NotFound(
+            "Another repository has this name now. Muster looks for the one that was "
+            "here when it next lists what its owner has."
+        )
 
 
 def _refs(data: Any) -> tuple[dict[str, str], dict[str, str], int, bool]:

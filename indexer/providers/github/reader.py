@@ -21,7 +21,8 @@ from indexer.providers.errors import (
     Unavailable,
 )
 from indexer.providers.git.command import GitFailed
-from indexer.providers.git.reader import GitProvider
+from indexer.providers.git.mirror import remove_mirror
+from indexer.providers.git.reader import GitProvider, system_explained
 from indexer.providers.github.client import GitHubClient, repository_path
 from indexer.providers.github.memory import Memory
 from indexer.providers.github.objects import TOO_SLOW, GitHubObjects, Place
@@ -30,6 +31,7 @@ from indexer.providers.github.queries import (
     as_object,
     listing_query,
     parse_listing,
+    refuse_another,
     repository_of,
 )
 from indexer.providers.github.refs import fetch_listing_by_rest, fetch_refs
@@ -53,6 +55,7 @@ class GitHubProvider:
         self.read_by = "api"
         self.read_by_why = ""
         self._client = client
+        self._remote = remote
         self._path = remote.path
         self._git = GitProvider(remote)
         self._has_graphql = True
@@ -86,16 +89,16 @@ class GitHubProvider:
         repository_path(self._path)  # raises for a name that GitHub cannot have
         if self._has_graphql:
             try:
-                return self._complete(self._ask_for_listing())
+                part = self._ask_for_listing()
             except NO_GRAPHQL:
-                # Not for long, if it is the repository or the token: REST says so.
-                listing = self._list_by_rest()
+                # If it is the repository or the token, REST says so in a moment.
                 self._has_graphql = False
-                return listing
-        return self._list_by_rest()
-
-    def _list_by_rest(self) -> Listing:
-        listing = fetch_listing_by_rest(self._client, self._path)
+            else:
+                refuse_another(part.repository_id, self._remote.provider_id)
+                return self._complete(part)
+        listing = fetch_listing_by_rest(
+            self._client, self._path, repository_id=self._remote.provider_id
+        )
         _refuse_many(len(listing.tags))
         return listing
 
@@ -153,14 +156,17 @@ class GitHubProvider:
     def _fetch_snapshot(
         self, listing: Listing, known: Known, progress: Progress
     ) -> RepositorySnapshot:
-        """Objects that are missing mean that the repository changed meanwhile: it is
-        listed again, once."""
+        """Objects that are missing mean that the repository changed meanwhile, or that
+        the mirror is damaged: both are begun again, once."""
         try:
-            return self._read(listing, known, progress, first=True)
+            with system_explained():
+                return self._read(listing, known, progress, first=True)
         except (Missing, GitFailed):
             listing = self._fetch_listing()
         try:
-            return self._read(listing, known, progress, first=False)
+            with system_explained():
+                remove_mirror(self._remote.mirror)
+                return self._read(listing, known, progress, first=False)
         except Missing:
             raise Unavailable(
                 "GitHub does not have all the objects that it lists. Muster tries "

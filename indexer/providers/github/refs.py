@@ -9,7 +9,13 @@ from typing import Any, Literal
 from indexer.providers.base import Listing
 from indexer.providers.errors import BadPayload, Refused, Unavailable
 from indexer.providers.github.client import GitHubClient, repository_path
-from indexer.providers.github.queries import as_object, odd, parse_id, ref_name
+from indexer.providers.github.queries import (
+    as_object,
+    odd,
+    parse_id,
+    ref_name,
+    refuse_another,
+)
 
 MAX_PAGES = 1_000
 NEXT = re.compile(r'\brel="?next"?')
@@ -61,10 +67,14 @@ def fetch_refs(
     return refs
 
 
-def fetch_listing_by_rest(client: GitHubClient, path: str) -> Listing:
-    """The listing in three requests, without GraphQL."""
-    data = client.rest("GET", repository_path(path)).data
-    default = as_object(data, "a repository").get("default_branch")
+def fetch_listing_by_rest(
+    client: GitHubClient, path: str, *, repository_id: str = ""
+) -> Listing:
+    """The listing in three requests, without GraphQL. Raises NotFound if it is not the
+    repository of this id."""
+    data = as_object(client.rest("GET", repository_path(path)).data, "a repository")
+    refuse_another(str(data.get("id", "")), repository_id)
+    default = data.get("default_branch")
     if default is not None and not isinstance(default, str):
         raise odd("a repository")
     branches = {

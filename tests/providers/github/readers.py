@@ -37,13 +37,15 @@ class Place:
 
     def api(self, token: str | None = None) -> GitHubProvider:
         """A reader as a crawl makes it."""
-        client = GitHubClient(
+        return GitHubProvider(self.remote("api"), self.client(token))
+
+    def client(self, token: str | None = None) -> GitHubClient:
+        return GitHubClient(
             f"{self.server.url}/api/v3",
             token=self.server.token if token is None else token,
             budget=Unlimited(),
             allow_private=True,
         )
-        return GitHubProvider(self.remote("api"), client)
 
     def read(self, known: Known | None = None) -> Reading:
         """Read it over the API, with the requests that took."""

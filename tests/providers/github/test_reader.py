@@ -16,6 +16,7 @@ from indexer.providers.base import Known
 from indexer.providers.errors import (
     AccessDenied,
     AddressRefused,
+    BadPayload,
     NotFound,
     RateLimited,
     Unavailable,
@@ -357,7 +358,7 @@ def test_what_is_too_much_for_the_api_is_read_through_a_mirror(
 # Refusals ----------------------------------------------------------------------------
 
 
-def test_a_repository_that_is_gone_or_hidden_is_not_found(
+def test_F_P4_a_repository_that_is_gone_or_hidden_is_not_found(
     place_of: PlaceOf, tmp_path: Path, github: GitHubServer
 ) -> None:
     place = place_of(tagged(tmp_path / "r.git", 1).path)
@@ -366,7 +367,7 @@ def test_a_repository_that_is_gone_or_hidden_is_not_found(
         place.api().fetch_listing()
 
 
-def test_F_P1_a_token_that_is_revoked_is_no_access(
+def test_F_P4_a_token_that_is_revoked_is_no_access(
     place_of: PlaceOf, tmp_path: Path
 ) -> None:
     place = place_of(tagged(tmp_path / "r.git", 1).path)
@@ -374,7 +375,7 @@ def test_F_P1_a_token_that_is_revoked_is_no_access(
         place.api("ghp_revoked").fetch_listing()
 
 
-def test_a_limit_is_told_with_its_end(
+def test_F_P1_a_limit_is_told_with_its_end(
     place_of: PlaceOf, tmp_path: Path, github: GitHubServer
 ) -> None:
     place = place_of(tagged(tmp_path / "r.git", 1).path)
@@ -386,7 +387,7 @@ def test_a_limit_is_told_with_its_end(
 
 
 @pytest.mark.parametrize("path", ["acme", "a/b/c", "../x", "a/..", 'a/b"', "a/b#c"])
-def test_a_path_that_is_none_asks_nobody(
+def test_S7_a_path_that_is_none_asks_nobody(
     github: GitHubServer, tmp_path: Path, path: str
 ) -> None:
     with pytest.raises(AddressRefused):
@@ -394,7 +395,46 @@ def test_a_path_that_is_none_asks_nobody(
     assert not github.requests
 
 
-def test_a_list_of_refs_that_is_short_proves_nothing(
+@pytest.mark.parametrize("has_graphql", [True, False])
+def test_Z7_a_name_that_another_repository_took_is_not_read(
+    place_of: PlaceOf, tmp_path: Path, github: GitHubServer, has_graphql: bool
+) -> None:
+    place = place_of(tagged(tmp_path / "r.git", 1).path)
+    if not has_graphql:
+        github.fault("graphql", times=None, status=404)
+    for number, is_it in ((str(github.repository(place.path).id), True), ("7", False)):
+        remote = replace(place.remote("api"), provider_id=number)
+        provider = reader.GitHubProvider(remote, place.client())
+        if is_it:
+            assert provider.fetch_listing().tags
+        else:
+            with pytest.raises(NotFound, match="Another repository"):
+                provider.fetch_listing()
+
+
+@pytest.mark.parametrize("link", ["", '<{url}>; rel="next"'])
+def test_D7_pages_of_refs_are_followed_to_an_end(
+    place_of: PlaceOf, tmp_path: Path, github: GitHubServer, link: str
+) -> None:
+    """A server may make pages; one that sends the same again is not asked for ever."""
+    place = place_of(tagged(tmp_path / "r.git", 120, files=1).path)
+    refs = [
+        {"ref": f"refs/tags/m@v{n}.0.0", "object": {"type": "tag", "sha": "1" * 40}}
+        for n in range(130)
+    ]
+    headers = {"Link": link.format(url=f"{github.url}/next")}
+    github.fault("matching-refs", status=200, body=refs[:60], headers=headers)
+    github.fault("matching-refs", status=200, body=refs[60:], headers=headers)
+    github.fault("matching-refs", times=None, status=200, body=refs, headers=headers)
+    github.is_checked = False
+    before = len(github.requests)
+    with pytest.raises(Unavailable if not link else BadPayload):
+        place.api().fetch_listing()
+    assert len(github.requests) - before <= 4
+    assert not github.count("GET /next")
+
+
+def test_Z6_a_list_of_refs_that_is_short_proves_nothing(
     place_of: PlaceOf, tmp_path: Path, github: GitHubServer
 ) -> None:
     place = place_of(tagged(tmp_path / "r.git", 120, files=1).path)

@@ -32,12 +32,13 @@ logger = logging.getLogger(__name__)
 # limits"); tags that people make count, too.
 MADE_AT_ONCE = 40
 LOOKED_AT_ONCE = 60  # repositories whose webhook is looked for in one call
-REFUSALS = 3  # of repositories in a row; then no other is tried
+REFUSALS = 3  # of repositories, and none allowed: then no other is tried
+FAILURES = 3  # in one call, the same
 LOOK_AGAIN = timedelta(days=1)  # at the webhook of one repository
 STILL_WORKS = timedelta(days=7)  # one made by hand, after its last delivery
 REMOVAL_SECONDS = 20.0  # for all webhooks of a connection that goes
 
-WITHOUT_HOOKS = {Connection.OwnerKind.USER, Connection.OwnerKind.INSTALLATION}
+WITH_HOOKS = {Connection.OwnerKind.ORGANISATION, Connection.OwnerKind.GROUP}
 EVENTS = {
     "github": (
         "Pushes",
@@ -195,7 +196,7 @@ def _place(
 
 def _ensure_owner_hook(connection: Connection, host: Host, hook: Hook) -> bool:
     """Whether the whole organisation or group has its webhook now."""
-    if connection.owner_kind in WITHOUT_HOOKS:
+    if connection.owner_kind not in WITH_HOOKS:
         _note(
             hook,
             Hook.State.REFUSED,
@@ -237,30 +238,35 @@ def _keep_or_make(connection: Connection, host: Host, hook: Hook) -> bool:
 def _ensure_repository_hooks(connection: Connection, host: Host, hook: Hook) -> None:
     """A webhook for each repository, those that wait longest first. `hook` is the
     owner's row: it says so if the token may make none at all."""
-    made = refused = 0
+    made = refused = failed = 0
     some = False
     for repository in _to_look_at(connection)[:LOOKED_AT_ONCE]:
         own = _row(connection, repository)
         own.repository = repository
         try:
             made += _keep_or_make(connection, host, own)
-        except errors.ProviderError as error:
-            if not _is_refusal(error):
-                raise
-            _note(own, Hook.State.REFUSED, error.sentence)
-            refused += 1
-        else:
             some = True
-        if made >= MADE_AT_ONCE:
+        except errors.ProviderError as error:
+            if _is_refusal(error):
+                refused += 1
+                _note(own, Hook.State.REFUSED, error.sentence)
+            elif isinstance(error, errors.RateLimited | errors.AccessDenied):
+                raise
+            else:  # of this one alone, perhaps
+                failed += 1
+                logger.info("Webhook of %s: %s", repository, error.sentence)
+        if made >= MADE_AT_ONCE or failed >= FAILURES:
             return
         if refused >= REFUSALS and not some:
-            _note(
-                hook,
-                Hook.State.MANUAL,
-                "The token may not make webhooks. Make one by hand as described here, "
-                f"or {HOW_TO_ALLOW[connection.kind]}.",
-            )
+            _note(hook, Hook.State.MANUAL, _no_right(connection))
             return
+
+
+def _no_right(connection: Connection) -> str:
+    return (
+        "The token may not make webhooks. Make one by hand as described here, or "
+        f"{HOW_TO_ALLOW[connection.kind]}."
+    )
 
 
 def _to_look_at(connection: Connection) -> QuerySet[Repository]:
@@ -404,7 +410,8 @@ def _sentence(connection: Connection, hook: Hook, made: int, has_arrived: bool) 
     if not has_arrived:
         return (
             f"{name} has a webhook, and nothing has come yet. If that stays so after "
-            "a push, look whether it reaches MUSTER_PUBLIC_URL."
+            "a push, look whether it reaches MUSTER_PUBLIC_URL, and whether "
+            "ALLOWED_HOSTS names that host."
         )
     if made:
         return f"{name} tells Muster of changes in {made} repositories at once."

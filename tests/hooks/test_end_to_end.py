@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as site
 from django.test import Client
+from django.utils import timezone
 
+from indexer import jobs
 from indexer.crawl import crawl_repository
 from indexer.crypto import decrypt
 from indexer.models import Crawl, Hook, Repository, Tag
@@ -94,6 +97,32 @@ def test_F_K1_what_is_pushed_while_a_crawl_runs_is_crawled_after_it(
     assert crawl_repository(repository.pk) is None
 
 
+@pytest.mark.django_db
+def test_W5_tags_that_no_event_told_of_are_found_by_the_next_look(
+    server: GitHubServer,
+) -> None:
+    """GitHub sends no event when more than three tags are pushed at once."""
+    connection = connected(server)
+    ensure(connection)
+    repository = Repository.objects.get()
+    jobs.request_crawl(repository, trigger=Crawl.Trigger.ADDED, wake=False)
+    crawl_repository(repository.pk)
+    server.delivers = True  # to nobody: only what it tells of counts
+    names = {f"churn@v{number}.0.0" for number in range(4, 8)}
+    push_tag(server, *names)
+    assert not [d for d in server.deliveries if d.event == "push"]
+    assert not names & seen()
+    repository.refresh_from_db()
+    assert repository.next_crawl_at is not None
+    latest = timezone.now() + site.MUSTER_RECONCILE_INTERVAL
+    assert repository.next_crawl_at <= latest
+    Repository.objects.update(next_crawl_at=timezone.now())
+    assert jobs.take_due() == [repository.pk]
+    crawl_repository(repository.pk)
+    assert names <= seen()
+
+
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_push_is_in_the_catalog_without_anybody_asking(
     server: GitHubServer, settings: Any, tmp_path: Path
@@ -122,4 +151,4 @@ def test_a_push_is_in_the_catalog_without_anybody_asking(
         made = Crawl.objects.order_by("pk").first()
         assert made is not None
         assert made.trigger == Crawl.Trigger.HOOK
-        assert {delivery.status for delivery in server.deliveries} == {202}
+        wait_until(lambda: {one.status for one in server.deliveries} == {202})

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from indexer import hooks
 from indexer.crypto import decrypt
-from indexer.models import Hook
+from indexer.models import Connection, Hook
+from indexer.providers.registry import host_for
 from tests.hooks.deliveries import (
     deliver,
 )
@@ -234,11 +235,44 @@ def test_when_the_organisation_gets_its_own_those_of_repositories_go(
     assert Hook.objects.get().repository is None
 
 
-def test_a_limit_in_the_middle_is_gone_on_from(server: GitHubServer) -> None:
+def test_F_P_one_that_fails_stops_no_other(server: GitHubServer) -> None:
     connection = connected(server, 5)
     use_token(server, connection, "repo")
-    server.fault("POST /api/v3/repos/acme/", after=2, status=503)
-    ensure(connection)
-    assert len(server.hooks) == 2
+    server.fault("POST /api/v3/repos/acme/model-001/", status=500, times=None)
+    server.fault("GET /api/v3/repos/acme/model-003/", truncate=1, times=None)
+    for _ in range(2):
+        ensure(connection)
+    assert len(server.hooks) == 3
+    server.faults.clear()
     ensure(connection)
     assert len(server.hooks) == 5
+
+
+def test_F_P_a_server_that_is_down_is_left_alone(server: GitHubServer) -> None:
+    connection = connected(server, 9)
+    use_token(server, connection, "repo")
+    server.fault("/repos/acme/", status=503, times=None)
+    ensure(connection)
+    assert len(requests_of(server, "GET")) == 1 + hooks.FAILURES
+
+
+def test_F_P_a_rate_limit_ends_the_round(server: GitHubServer) -> None:
+    connection = connected(server, 9)
+    use_token(server, connection, "repo")
+    server.secondary_limit("GET /api/v3/repos/acme/", after=2)
+    ensure(connection)
+    assert len(server.hooks) == 2
+    assert len(requests_of(server, "GET")) == 1 + 3
+
+
+def test_an_apps_webhook_is_asked_for_where_the_app_may_make_none(
+    server: GitHubServer,
+) -> None:
+    connection = connected(server, 2)
+    use_token(server, connection, "repo")
+    connection.credential = Connection.Credential.APP
+    host = host_for(Connection.objects.get())
+    hooks.ensure_hooks(connection, host)
+    assert not server.hooks
+    assert hooks.hook_state(connection).state == Hook.State.MANUAL
+    assert "GitHub App" in hooks.hook_state(connection).sentence

@@ -7,7 +7,9 @@ from datetime import datetime
 from django import template
 from django.utils.html import format_html
 
-from indexer.models import Crawl, Repository
+from indexer.jobs import URGENT
+from indexer.models import Connection, Crawl, Repository
+from indexer.templatetags.connection_tags import at_clock
 
 register = template.Library()
 
@@ -23,7 +25,28 @@ def running_crawl(repository: Repository) -> Crawl | None:
 
 @register.filter
 def is_waiting(repository: Repository) -> bool:
-    """Whether somebody asked for a crawl that has not begun."""
+    """Whether somebody asked for a crawl that has not begun and soon will."""
+    return _is_owed(repository) and not held_up(repository)
+
+
+@register.filter
+def held_up(repository: Repository) -> str:
+    """Why a crawl that is owed does not begin soon, as jobs.owed has it: its connection
+    waits for a limit, or is refused. "" if nothing is in its way."""
+    connection = repository.connection if repository.connection_id else None
+    if connection is None or not _is_owed(repository):
+        return ""
+    if connection.state == Connection.State.DENIED:
+        return f"{connection.provider_name} refuses the token of its connection."
+    is_asked = repository.requested_seq > repository.done_seq
+    is_by_person = is_asked and repository.requested_trigger in URGENT
+    if connection.state == Connection.State.WAITING and not is_by_person:
+        until = at_clock(connection.next_poll_at)
+        return f"Waiting for {connection.provider_name} until {until}."
+    return ""
+
+
+def _is_owed(repository: Repository) -> bool:
     return repository.is_enabled and (
         repository.requested_seq > repository.done_seq
         or repository.state == Repository.State.NEW
@@ -41,16 +64,19 @@ STATE_CLASSES = {
     Repository.State.OK: "badge-ok",
     Repository.State.NEW: "badge-accent",
     Repository.State.EMPTY: "badge-warn",
+    Repository.State.WAITING: "",
 }
 STATE_ICONS = {
     Repository.State.OK: "check-circle",
     Repository.State.NEW: "hourglass-split",
     Repository.State.EMPTY: "info-circle",
+    Repository.State.WAITING: "hourglass-split",
 }
 CRAWL_CLASSES = {
     Crawl.Status.RUNNING: "badge-accent",
     Crawl.Status.CHANGED: "badge-ok",
     Crawl.Status.UNCHANGED: "",
+    Crawl.Status.WAITING: "",
 }
 
 

@@ -448,6 +448,49 @@ def test_its_repositories_are_searched_and_narrowed(
     assert names("q=%00") == {"acme/churn", "acme/old", "acme/bad"}
 
 
+def test_a_repository_waits_calmly_for_what_its_connection_waits_for(
+    alice: Client, connected: Connection
+) -> None:
+    new = add_repository(connected, "acme/new", requested_seq=1)
+    page = "/repositories/acme/new/"
+    assert "Waiting for a worker" in text_of(alice.get(page).content.decode())
+    until = timezone.now().replace(hour=14, minute=5) + timedelta(days=1)
+    Connection.objects.update(state="waiting", next_poll_at=until)
+    for address in (page, "/repositories", PAGE):
+        html = alice.get(address).content.decode()
+        assert f"Waiting for GitHub until {until:%Y-%m-%d} 14:05 UTC." in text_of(html)
+        assert "Waiting for a worker" not in text_of(html)
+        assert "badge-bad" not in html
+        assert 'hx-trigger="every 1s"' not in html
+    # What a person asked for does not wait.
+    Repository.objects.filter(pk=new.pk).update(requested_trigger="button")
+    assert "Waiting for a worker" in text_of(alice.get(page).content.decode())
+    Connection.objects.update(state="denied")
+    html = alice.get(page).content.decode()
+    assert "GitHub refuses the token of its connection." in text_of(html)
+
+
+def test_a_crawl_that_waits_is_no_failure(
+    alice: Client, connected: Connection, acme: Repository
+) -> None:
+    Repository.objects.update(
+        state="waiting", message="Waiting for GitHub until 14:05 UTC."
+    )
+    Crawl.objects.create(
+        repository=acme,
+        status=Crawl.Status.WAITING,
+        lease_id=uuid4(),
+        started_at=timezone.now(),
+        finished_at=timezone.now(),
+        requests=7,
+    )
+    html = alice.get("/repositories/acme/churn/").content.decode()
+    assert "Waiting for GitHub until 14:05 UTC." in text_of(html)
+    assert "badge-bad" not in html
+    foot = text_of(alice.get("/").content.decode())
+    assert "cannot be read" not in foot
+
+
 # Webhooks ----------------------------------------------------------------------------
 
 

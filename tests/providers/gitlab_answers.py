@@ -62,6 +62,15 @@ def refs_of(bare: Path, under: str) -> list[tuple[str, str]]:
     ]
 
 
+def all_refs(bare: Path) -> dict[str, str]:
+    """Every branch and tag, by its full name."""
+    return {
+        under + name: key
+        for under in ("refs/heads/", "refs/tags/")
+        for name, key in refs_of(bare, under)
+    }
+
+
 def tags_of(bare: Path, *, created_at: bool) -> list[dict[str, Any]]:
     """https://docs.gitlab.com/api/tags/ by name."""
     refs = refs_of(bare, "refs/tags/")

@@ -146,8 +146,8 @@ def test_it_lists_a_group_with_or_without_sub_groups(
     bare = simple_repository(gitlab.root / "repo").path
     empty = RawRepository(gitlab.root / "empty").path
     gitlab.add_repository("acme/a", bare, description="First")
-    gitlab.add_repository("acme/b", bare, archived=True, visibility="public")
-    gitlab.add_repository("acme/ml/c", bare, is_fork=True)
+    gitlab.add_repository("acme/b", bare, archived=True, private=False)
+    gitlab.add_repository("acme/ml/c", bare, fork=True)
     gitlab.add_repository("acme/d", empty)
     gitlab.add_repository("beta/e", bare, shared_with=("acme",))
     gitlab.add_repository("acme/f", bare, hidden=True)

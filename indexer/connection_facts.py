@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import Count, Max, Min, Q, QuerySet
 from django.utils import timezone
 
-from indexer.budgets import BudgetState, budget_state
+from indexer.budgets import BudgetState, budget_state, budget_states
 from indexer.connections import Progress, progress_of
 from indexer.models import Connection, Hook, Repository
 
@@ -121,12 +121,13 @@ def connection_list() -> list[ConnectionRow]:
     """Every connection for the list, drafts last."""
     rows = _counted(Connection.objects.defer("secret", "access"))
     hooks = _hooks_of(rows)
+    left = budget_states([row.pk for row in rows])
     found = [
         ConnectionRow(
             row,
             row.read_count,  # type: ignore[attr-defined]
             row.repository_count,  # type: ignore[attr-defined]
-            budget_state(row.pk),
+            left[row.pk],
             hooks.get(row.pk, HookCounts()),
         )
         for row in rows

@@ -18,8 +18,8 @@ PRODUCT = ("indexer", "registry_site")
 
 # The rows of priority 0 in the list of threats that concern what is built so far:
 # git as a subprocess (A), parsers and database (P), tags (T), size (D), output (X),
-# web (C), and the faults of the crawler that need no provider (F). T5 is marked as a
-# problem, T8 and T9 included.
+# web (C), webhooks (W), and the faults of the crawler (F). T5 is marked as a problem,
+# T8 and T9 included.
 THREATS = (
     *(f"A{number}" for number in range(1, 9)),
     *(f"P{number}" for number in range(1, 12)),
@@ -27,6 +27,8 @@ THREATS = (
     *("D1", "D2", "D3", "D4", "D6"),
     *("X1", "X2", "X5", "X6", "X7"),
     *("C1", "C3", "C6", "C8"),
+    *(f"W{number}" for number in range(1, 8)),
+    "F-K1",
     *("F-W1", "F-W2", "F-B1", "F-D1", "F-D2", "F-D3", "F-C1"),
     *("F-G1", "F-G2", "F-G3", "F-G4"),
 )

@@ -30,7 +30,7 @@ from indexer.providers.errors import (
 from indexer.providers.git.reader import GitProvider
 from indexer.providers.gitlab import payloads
 from indexer.providers.gitlab.client import PER_PAGE, GitLabClient, quoted
-from indexer.providers.gitlab.refs import fetch_refs
+from indexer.providers.gitlab.refs import clone_url, fetch_refs
 from indexer.providers.gitlab.rights import OWNER, describe_rights
 
 LISTING_THREADS = 4
@@ -246,14 +246,14 @@ class GitLabHost:
         self, repository: RemoteRepository
     ) -> Listing | ProviderError:
         try:
-            return fetch_refs(self._client, repository.id).listing
+            return fetch_refs(self._client, repository.id, repository).listing
         except (AccessDenied, NotFound, BadPayload, Refused) as error:
             return error
 
     def _remote(self, repository: RemoteRepository) -> Remote:
         """Its address for Git, from what we know and not from an answer's `url`."""
         return Remote(
-            url=f"{self._client.web_url}/{repository.path}.git",
+            url=clone_url(self._client, repository.path),
             username=USERNAME if self._client.token else "",
             secret=self._client.token,
             mirror=Path(),  # a listing keeps nothing

@@ -91,7 +91,8 @@ def parse_repository(value: Any) -> RemoteRepository:
     what = "a project"
     given = fields(value, what)
     path = _text(given, "path_with_namespace", what)
-    if "/" not in path:
+    parts = path.split("/")
+    if len(parts) < 2 or {"", ".", ".."} & set(parts) or not path.isprintable():
         raise _bad(what)
     visibility = given.get("visibility")
     return RemoteRepository(

@@ -24,7 +24,7 @@ from indexer.providers.git.reader import GitProvider
 from indexer.providers.gitlab.client import GitLabClient
 from indexer.providers.gitlab.objects import FewBlobsOverRest, RestObjects
 from indexer.providers.gitlab.payloads import parse_repository
-from indexer.providers.gitlab.refs import Refs, fetch_refs, project_path
+from indexer.providers.gitlab.refs import Refs, clone_url, fetch_refs, project_path
 from indexer.providers.objects import Missing, Objects
 from indexer.providers.reading import Reading
 
@@ -85,7 +85,7 @@ class GitLabProvider:
         path = parse_repository(answer.data).path
         if path == self._remote.path:
             raise refusal
-        url = f"{self._client.web_url}/{path}.git"
+        url = clone_url(self._client, path)
         self._remote = replace(self._remote, url=url, path=path)
         self._git = GitProvider(self._remote, wrap=self._wrap)
 

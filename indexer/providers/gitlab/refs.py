@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
-from indexer.providers.base import Listing
+from indexer.providers.base import Listing, RemoteRepository
 from indexer.providers.gitlab import payloads
 from indexer.providers.gitlab.client import GitLabClient, quoted
 from indexer.providers.gitlab.payloads import TagInfo
@@ -19,15 +20,25 @@ class Refs:
     tags: Mapping[str, TagInfo]
 
 
+def clone_url(client: GitLabClient, path: str) -> str:
+    """Where Git reads the repository at a path: on the same server, whatever its
+    answers say."""
+    return f"{client.web_url}/{quote(path, safe='/')}.git"
+
+
 def project_path(project: str) -> str:
     """`/projects/…` of a number or a path."""
     return f"/projects/{quoted(project)}"
 
 
-def fetch_refs(client: GitLabClient, project: str) -> Refs:
-    """One request for the repository, one for each 100 branches and 100 tags."""
+def fetch_refs(
+    client: GitLabClient, project: str, repository: RemoteRepository | None = None
+) -> Refs:
+    """One request for the repository, unless it is known already, and one for each
+    100 branches and 100 tags."""
     path = project_path(project)
-    repository = payloads.parse_repository(client.rest("GET", path).data)
+    if repository is None:
+        repository = payloads.parse_repository(client.rest("GET", path).data)
     branches: dict[str, str] = {}
     tags: dict[str, TagInfo] = {}
     if not repository.is_empty:

@@ -7,12 +7,14 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, OperationalError, transaction
 from django.db import connection as database
+from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -264,3 +266,57 @@ def test_W6_a_crawl_that_writes_is_not_waited_for(
     assert deliveries.flush(20)
     assert crawls_of(churn) == 1
     assert Delivery.objects.get().outcome == "push: crawl asked for"
+
+
+def together(*calls: Callable[[], HttpResponse]) -> list[HttpResponse]:
+    """Make the calls at the same time, each in a thread."""
+    answers: list[HttpResponse] = []
+    start = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], HttpResponse]) -> None:
+        start.wait(20)
+        try:
+            answers.append(call())
+        finally:
+            database.close()
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == len(calls)
+    return answers
+
+
+@pytest.mark.django_db(transaction=True)
+def test_W6_a_flood_is_taken_and_makes_one_crawl(hook: Hook, churn: Repository) -> None:
+    payload = example("push.1")
+    for _ in range(10):
+        answers = together(
+            *[lambda: deliver(Client(), hook, "push", payload) for _ in range(10)]
+        )
+        assert {answer.status_code for answer in answers} == {202}
+    assert deliveries.flush(30)
+    assert Delivery.objects.filter(outcome="push: crawl asked for").count() == 100
+    assert crawls_of(churn) == 100
+    lease = jobs.claim(churn.pk)
+    assert lease is not None
+    jobs.finish(lease, Crawl.Status.UNCHANGED)
+    assert jobs.claim(churn.pk) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_W3_one_delivery_that_comes_many_times_at_once_counts_once(
+    hook: Hook, churn: Repository
+) -> None:
+    payload, headers = example("push.1"), {"X-GitHub-Delivery": "the-same"}
+    answers = together(
+        *[
+            lambda: deliver(Client(), hook, "push", payload, headers=headers)
+            for _ in range(10)
+        ]
+    )
+    assert {answer.status_code for answer in answers} == {202}
+    assert deliveries.flush(30)
+    assert (Delivery.objects.count(), crawls_of(churn)) == (1, 1)

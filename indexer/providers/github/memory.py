@@ -25,7 +25,7 @@ from indexer.providers.github.raw_objects import (
 from indexer.providers.objects import Header, NeedsMirror
 from indexer.providers.trees import ANYWHERE, FOLDER_MODES, SYMLINK, Tree, parse_tree
 
-MAX_BYTES = 256 * 1024 * 1024  # of one repository's objects together
+MAX_BYTES = 128 * 1024 * 1024  # of one repository's objects together
 MAX_SEARCHED = 300  # trees, for registry files that are probably needed
 
 TYPES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +26,9 @@ from indexer.providers.github import objects, reader
 from tests.core.histories import History, histories, write_repository
 from tests.providers import hostile
 from tests.providers.conftest import known_of
-from tests.providers.github.readers import Place, assert_same
+from tests.providers.github.readers import Place, assert_same, in_order
 from tests.providers.github_server import GitHubServer, serve_github
+from tests.providers.object_store import open_store
 from tests.providers.raw_repository import PERSON, WHEN, RawRepository
 
 SIGNATURE = b"-----BEGIN PGP SIGNATURE-----\n\niQEz\n=a\n-----END PGP SIGNATURE-----\n"
@@ -171,6 +173,75 @@ def test_names_and_files_that_are_not_utf_8_need_no_git(
     reading = assert_same(place_of(repository.finish()))
     assert not reading.by_git
     assert len(reading.snapshot.documents) == 1
+
+
+def test_what_the_api_cannot_tell_exactly_comes_alone_over_git(
+    place_of: PlaceOf, tmp_path: Path
+) -> None:
+    """A commit with a header that GitHub does not name."""
+    repository = tagged(tmp_path / "r.git", 5)
+    main = repository.refs[b"refs/heads/main"]
+    tree = repository.files({"dvc.yaml": FILE % (1, 1), "a/dvc.yaml": FILE % (2, 2)})
+    odd = repository.write(
+        "commit",
+        b"tree %s\nparent %s\nauthor %s %d +0000\ncommitter %s %d +0000\n"
+        b"encoding ISO-8859-1\n\ncaf\xe9\n"
+        % (tree.encode(), main.encode(), PERSON, WHEN, PERSON, WHEN),
+    )
+    repository.version("m0@v9.0.0", odd)
+    place = place_of(repository.finish())
+    reading = assert_same(place)
+    assert reading.provider.read_by == "api"
+    assert reading.snapshot.commits[odd].message == "caf\xe9\n"
+    assert len(reading.by_git) > 0
+    fetched = objects_of_packs(place.remote("api").mirror)
+    assert odd in fetched
+    assert main not in fetched
+
+
+def objects_of_packs(mirror: Path) -> str:
+    """The list of a mirror's objects."""
+    listed = ""
+    for index in (mirror / "objects" / "pack").glob("*.idx"):
+        with index.open("rb") as stdin:
+            command = ["git", "show-index"]
+            done = subprocess.run(command, stdin=stdin, capture_output=True, check=True)
+        listed += done.stdout.decode()
+    return listed
+
+
+def lose(repository: RawRepository, ref: bytes) -> None:
+    """Lose the object of a ref; the server forgets it too."""
+    repository.object_path(repository.refs[ref]).unlink()
+    open_store.cache_clear()
+
+
+def test_a_repository_that_changed_since_it_was_listed_is_listed_again(
+    place_of: PlaceOf, tmp_path: Path
+) -> None:
+    repository = tagged(tmp_path / "r.git", 3)
+    place = place_of(repository.path)
+    provider = place.api()
+    listing = provider.fetch_listing()
+    lose(repository, b"refs/tags/m0@v1.0.0")
+    del repository.refs[b"refs/tags/m0@v1.0.0"]
+    add_tag(repository, 7)
+    repository.finish()
+    snapshot = provider.fetch_snapshot(listing, Known())
+    assert in_order(snapshot) == in_order(place.read_by_git())
+    assert {tag.ref for tag in snapshot.tags} == {f"m0@v{n}.0.0" for n in (0, 2, 7)}
+
+
+def test_objects_that_nobody_has_are_told_as_git_tells_them(
+    place_of: PlaceOf, tmp_path: Path
+) -> None:
+    repository = tagged(tmp_path / "r.git", 3)
+    lose(repository, b"refs/tags/m0@v1.0.0")
+    reading = assert_same(place_of(repository.path))
+    assert "object-missing" in {one.code for one in reading.snapshot.problems}
+    lose(repository, b"refs/heads/main")
+    with pytest.raises(BadPayload):
+        place_of(repository.path).read()
 
 
 def test_tags_of_tags_are_followed_to_their_end(

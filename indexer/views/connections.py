@@ -154,6 +154,9 @@ def connection(request: HtmxHttpRequest, uuid: UUID) -> HttpResponseBase:
             request, "indexer/connection_detail.html#repositories", context
         )
         return shown_at(request, response, context["list_query"])
+    if part == "hooks":
+        context = {"connection": shown, "hooks": hook_state(shown)}
+        return render(request, "indexer/connection_detail.html#hooks", context)
     context = _now(shown)
     if part == "now":
         response = render(request, "indexer/connection_detail.html#now", context)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from indexer import wakeup
-from indexer.connections import secret_of
+from indexer.connections import progress_of, secret_of
 from indexer.crypto import encrypt
 from indexer.models import Connection, Crawl, FormerName, Hook, Repository
 from tests.providers.github_server import GitHubServer, serve_github
@@ -344,7 +344,30 @@ def test_the_page_asks_again_only_while_work_goes_on(
     after = alice.get(poll["hx-get"], headers=HTMX | {"HX-Target": "now"})
     assert "connection-moved" in after["HX-Trigger"]
     assert "every " not in after.content.decode()
+    hooks = alice.get(PAGE, headers=HTMX | {"HX-Target": "hooks"}).content.decode()
+    assert "Webhooks are made after the first look." in text_of(hooks)
+    assert "<html" not in hooks
     assert "2 repositories" in text_of(after.content.decode())
+
+
+def test_the_pace_of_a_crawl_that_has_just_begun_is_its_own(
+    connected: Connection, acme: Repository
+) -> None:
+    """Ten crawls within ten seconds are one a second, not ten a minute."""
+    now = timezone.now()
+    for number in range(10):
+        Crawl.objects.create(
+            repository=acme,
+            status=Crawl.Status.CHANGED,
+            lease_id=uuid4(),
+            started_at=now - timedelta(seconds=10 - number),
+            finished_at=now - timedelta(seconds=9 - number),
+        )
+    for number in range(20):
+        add_repository(connected, f"acme/new-{number}")
+    progress = progress_of(connected)
+    assert progress.per_second == pytest.approx(1.0, rel=0.3)
+    assert progress.seconds_left == pytest.approx(20.0, rel=0.3)
 
 
 def test_what_runs_and_what_failed_is_named(

@@ -11,18 +11,20 @@ import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Min, Q
 from django.utils import timezone
 
 from indexer import hooks, wakeup
+from indexer.budgets import Unlimited
 from indexer.connection_addresses import WishRefused, parse_place
 from indexer.crypto import WrongKey, decrypt, encrypt
 from indexer.models import Connection, Crawl, Repository
 from indexer.providers import errors
 from indexer.providers.base import Ability, Owner, OwnerKind, RemoteRepository, Right
 from indexer.providers.errors import ProviderError
-from indexer.providers.registry import app_of, client_for, host_for
+from indexer.providers.registry import app_of, host_for
 from indexer.repositories import remove_repository
 from indexer.selection import parse_patterns, selection_of
 
@@ -299,11 +301,18 @@ def test_connection(connection: Connection) -> Findings:
     the answer on the row. Never raises for what the provider says."""
     try:
         _find_api(connection)
+        said: tuple[Right, ...] = ()
         if connection.credential == Connection.Credential.APP:
-            _find_installation(connection)
+            said = _find_installation(connection)
         host = host_for(connection, urgent=True)
         owner = host.find_owner(connection.owner)
         rights = host.check(owner)
+        # What only a trial would tell, an app's installation may say.
+        by_ability = {right.ability: right for right in said}
+        told = tuple(
+            by_ability.get(right.ability, right) if right.granted is None else right
+            for right in rights.rights
+        )
     except (ProviderError, WrongKey) as error:
         sentence = error.sentence if isinstance(error, ProviderError) else str(error)
         return Findings(works=False, sentence=sentence)
@@ -311,14 +320,14 @@ def test_connection(connection: Connection) -> Findings:
     connection.account = rights.account[:255]
     connection.rights = [
         {"ability": r.ability.value, "granted": r.granted, "sentence": r.sentence}
-        for r in rights.rights
+        for r in told
     ]
     connection.token_expires_at = rights.expires_at
     connection.tested_at = timezone.now()
     connection.save(
         update_fields=["account", "rights", "token_expires_at", "tested_at"]
     )
-    reading = next((r for r in rights.rights if r.ability is Ability.READ), None)
+    reading = next((r for r in told if r.ability is Ability.READ), None)
     refusal = reading.sentence if reading and reading.granted is False else ""
     if not refusal and connection.state == Connection.State.DENIED:
         # The same token may read again: somebody gave it the right.
@@ -329,7 +338,7 @@ def test_connection(connection: Connection) -> Findings:
         works=not refusal,
         sentence=refusal or _found_sentence(connection, owner),
         account=rights.account,
-        rights=rights.rights,
+        rights=told,
     )
 
 
@@ -358,7 +367,10 @@ def _found_sentence(connection: Connection, owner: Owner) -> str:
 
 def _find_api(connection: Connection) -> None:
     """Where the API of a GitHub of one's own is: below /api/v3, or at the root. What
-    does not say so leaves the address as it was."""
+    does not say so leaves the address as it was. Asked without the token: an app has
+    none before its installation is found."""
+    from indexer.providers.github.client import GitHubClient
+
     if connection.kind != Connection.Kind.GITHUB or not connection.api_url.startswith(
         connection.web_url
     ):
@@ -366,8 +378,14 @@ def _find_api(connection: Connection) -> None:
     usual, before = f"{connection.web_url}/api/v3", connection.api_url
     for api_url in (usual, connection.web_url):
         connection.api_url = api_url
+        client = GitHubClient(
+            api_url,
+            token="",
+            budget=Unlimited(),
+            allow_private=settings.MUSTER_ALLOW_PRIVATE,
+        )
         try:
-            client_for(connection, urgent=True).rest("GET", "/meta")
+            client.rest("GET", "/meta")
         except (errors.NotFound, errors.BadPayload):
             continue
         except errors.AccessDenied:
@@ -377,8 +395,11 @@ def _find_api(connection: Connection) -> None:
     connection.api_url = before
 
 
-def _find_installation(connection: Connection) -> None:
-    """Which installation of the app is meant: the one named, or the owner's."""
+def _find_installation(connection: Connection) -> tuple[Right, ...]:
+    """Which installation of the app is meant: the one named, or the owner's; and what
+    it was allowed."""
+    from indexer.providers.github.apps import rights_of
+
     app = app_of(connection)
     if connection.installation_id:
         found = app.fetch_installation(connection.installation_id)
@@ -387,6 +408,7 @@ def _find_installation(connection: Connection) -> None:
     connection.installation_id = found.id
     connection.owner = found.account.login
     connection.save(update_fields=["installation_id", "owner"])
+    return rights_of(found)
 
 
 def preview(connection: Connection) -> Preview:
@@ -426,10 +448,13 @@ def progress_of(connection: Connection) -> Progress:
         "secret"
     )
     minute = timedelta(minutes=1)
-    ended = Crawl.objects.filter(
-        repository__connection=connection, finished_at__gte=timezone.now() - minute
-    ).count()
-    per_second = ended / minute.total_seconds()
+    now = timezone.now()
+    lately = Crawl.objects.filter(
+        repository__connection=connection, finished_at__gte=now - minute
+    ).aggregate(ended=Count("pk"), began=Min("started_at"))
+    # Work that began less than a minute ago is not measured by a whole minute.
+    span = min(now - lately["began"], minute) if lately["began"] else minute
+    per_second = lately["ended"] / max(span.total_seconds(), 1.0)
     left = counts["total"] - counts["done"]
     return Progress(
         done=counts["done"],

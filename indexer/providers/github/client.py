@@ -257,9 +257,10 @@ def segment(name: str) -> str:
     """The name of an owner or repository, or a number, as a part of an address.
     Raises AddressRefused if it is none."""
     if not OWNER_OR_NAME.fullmatch(name) or name in {".", ".."}:
+        shown = f"“{clean(name)}”" if name.strip() else "Nothing"
         raise AddressRefused(
-            f"“{clean(name)}” is no name at GitHub: those have letters, digits, "
-            "“.”, “_” and “-” only."
+            f"{shown} is no name at GitHub: those have letters, digits, “.”, “_” and "
+            "“-” only."
         )
     return name
 

@@ -1,0 +1,87 @@
+"""A GitHub App as a connection, from its key to a filled catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from indexer import connections, polling, turns, wakeup
+from indexer.connections import Wish
+from indexer.models import Connection, Repository
+from indexer.providers.base import Ability
+from tests.providers.github.test_apps import pem, public
+from tests.providers.github_server import GitHubServer
+from tests.providers.raw_repository import simple_repository
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def own_settings(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MUSTER_DATA = tmp_path / "data"
+    settings.MUSTER_ALLOW_PRIVATE = True
+    monkeypatch.setattr(wakeup, "wake", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+@pytest.fixture
+def draft(github: GitHubServer, key: rsa.RSAPrivateKey, tmp_path: Path) -> Connection:
+    """An app that is installed at acme, with one private repository."""
+    bare = simple_repository(tmp_path / "churn.git").path
+    github.add_repository("acme/churn", bare, private=True)
+    app_id = github.add_app("muster", public(key), contents="read")
+    github.install(app_id, "acme")
+    return connections.draft_connection(
+        Wish(
+            kind="github",
+            address=github.url,
+            owner="acme",
+            app_id=str(app_id),
+            secret=pem(key),
+        )
+    )
+
+
+def test_its_rights_are_those_of_its_installation(
+    github: GitHubServer, draft: Connection
+) -> None:
+    """K7"""
+    found = connections.test_connection(draft)
+    assert found.works, found.sentence
+    granted = {right.ability: right.granted for right in found.rights}
+    assert granted == {
+        Ability.READ: True,
+        Ability.TAGS: False,
+        Ability.CONTENTS: False,
+        Ability.HOOKS: False,
+    }
+    draft.refresh_from_db()
+    assert draft.owner_kind == Connection.OwnerKind.INSTALLATION
+    assert [right["granted"] for right in draft.rights] == [True, False, False, False]
+
+
+def test_it_fills_the_catalog_and_keeps_its_token_encrypted(
+    github: GitHubServer, draft: Connection
+) -> None:
+    """K1"""
+    assert connections.test_connection(draft).works
+    connections.connect(draft)
+    assert polling.poll(draft.pk)
+    turns.crawl_owed()
+    repository = Repository.objects.get()
+    assert (repository.name, repository.state) == ("acme/churn", Repository.State.OK)
+    draft.refresh_from_db()
+    assert draft.access
+    assert not any(token in draft.access for token in github.tokens)
+    assert "PRIVATE KEY" not in draft.secret
+    # One token serves all of it.
+    assert github.count("access_tokens") == 1

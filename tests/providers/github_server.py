@@ -38,11 +38,13 @@ from tests.providers.github_description import check_answer, check_request
 from tests.providers.github_graphql import GraphQL
 from tests.providers.github_hooks import Hooks
 from tests.providers.github_payloads import message
+from tests.providers.github_pulls import Pulls
 from tests.providers.github_rest import Reading
 from tests.providers.github_state import (
     Account,
     App,
     Installation,
+    Pull,
     Repository,
     now,
 )
@@ -63,6 +65,7 @@ class GitHubServer(DeliveringServer):
         self.rows: dict[int, Repository] = {}
         self._found: dict[str, Repository] = {}  # rows by path, as long as it holds
         self.moved: dict[str, int] = {}  # paths a repository had, in lower case
+        self.pulls: dict[int, Pull] = {}  # by their id
         self.apps: dict[int, App] = {}
         self.installations: dict[int, Installation] = {}
         self.limits = {name: RateLimit() for name in ("core", "graphql")}
@@ -75,7 +78,7 @@ class GitHubServer(DeliveringServer):
         self.ids = itertools.count(1001)
         self.graphql = GraphQL(self)
         self.add_owner("robot", kind="user")
-        for routes in (Reading, Apps, Hooks, Writes):
+        for routes in (Reading, Apps, Hooks, Writes, Pulls):
             routes(self).add()
         self.route("POST", "/api/graphql", self.graphql.answer)
 

@@ -79,6 +79,23 @@ class Hook:
 
 
 @dataclass
+class Pull:
+    """A pull request within a repository; `head` and `base` are branches."""
+
+    id: int
+    number: int
+    repository: int
+    author: Account
+    title: str
+    body: str | None
+    head: str
+    base: str
+    state: str = "open"
+    is_draft: bool = False
+    created_at: datetime = field(default_factory=now)
+
+
+@dataclass
 class App:
     """A GitHub App; its JWTs are checked with `public_key` (PEM)."""
 

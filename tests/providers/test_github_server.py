@@ -205,6 +205,32 @@ def test_a_raw_hash_in_a_path_deletes_another_tag(server: GitHubServer) -> None:
     assert "refs/tags/model#prod#1" not in store.refs()
 
 
+def test_files_go_to_a_branch_and_into_a_pull_request(server: GitHubServer) -> None:
+    """What changes a file: blob, tree, commit, branch, pull request."""
+    store = server.repository(MODEL).store
+    head = store.resolve("main")
+
+    def post(path: str, **body: Any) -> Any:
+        answer = call(server, "POST", f"{REPOSITORY}{path}", json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    blob = post("/git/blobs", content="depth: 9\n")["sha"]
+    entry = {"path": "in/params.yaml", "mode": "100644", "type": "blob", "sha": blob}
+    tree = post("/git/trees", base_tree=store.peel(str(head), "tree"), tree=[entry])
+    made = post("/git/commits", message="m", tree=tree["sha"], parents=[head])
+    post("/git/refs", ref="refs/heads/deeper", sha=made["sha"])
+    shown = git("-C", store.path, "show", "deeper:in/params.yaml")
+    assert shown == "depth: 9\n"
+    assert git("-C", store.path, "fsck", "--strict").count("error") == 0
+    pull = {"title": "Deeper", "head": "deeper", "base": "main"}
+    assert post("/pulls", **pull)["number"] == 1
+    again = call(server, "POST", f"{REPOSITORY}/pulls", json=pull)
+    assert "already exists" in again.json()["errors"][0]["message"]
+    (listed,) = call(server, "GET", f"{REPOSITORY}/pulls?head=demo:deeper").json()
+    assert listed["head"]["sha"] == made["sha"]
+
+
 # GitHub's manners ---------------------------------------------------------------------
 
 

@@ -174,10 +174,12 @@ class GitLabState(ApiServer):
                 )
             )
         grant = request.grant
-        if grant and not grant.scopes & {"api", "read_api"}:
-            reads_itself = request.path.endswith(("/user", "/self"))
-            if not reads_itself:
-                raise Refusal(_scope("api read_api"))
+        needed = {"api", "read_api"}
+        if request.path.endswith("/user"):
+            needed |= {"read_user"}
+        about_itself = request.path.endswith("/personal_access_tokens/self")
+        if grant and not about_itself and not grant.scopes & needed:
+            raise Refusal(_scope(" ".join(sorted(needed))))
         if grant and request.method != "GET" and "api" not in grant.scopes:
             raise Refusal(_scope("api"))
 

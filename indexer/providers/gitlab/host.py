@@ -55,12 +55,19 @@ class GitLabHost:
 
     def check(self, owner: Owner | None = None) -> Rights:
         """Who the token is and what it may do: by its scopes, and by its role in the
-        owner's group. Four requests at most."""
-        user = self._whoami()
+        owner's group. Three requests at most."""
         token = self._token()
-        level = None if owner is None else self._level(owner, user)
+        try:
+            user = self._whoami()
+        except AccessDenied as error:
+            if token is None or error.status != 403:
+                raise
+            user = None  # a token for Git alone may not even say whose it is
+        level = None
+        if owner is not None and user is not None:
+            level = self._level(owner, user)
         return Rights(
-            account=user.path,
+            account=user.path if user else "",
             rights=describe_rights(token.scopes if token else None, level, owner),
             expires_at=token.expires_at if token else None,
         )
@@ -215,7 +222,9 @@ class GitLabHost:
         one, an OAuth token)."""
         try:
             answer = self._client.rest("GET", "/personal_access_tokens/self")
-        except (AccessDenied, NotFound, Refused):
+        except (AccessDenied, NotFound, Refused) as error:
+            if error.status == 401:
+                raise
             return None
         return payloads.parse_token(answer.data)
 

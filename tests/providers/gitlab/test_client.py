@@ -154,6 +154,16 @@ def test_D7_the_same_page_again_and_again_ends(
     assert gitlab.count("/users") == 2
 
 
+@pytest.mark.parametrize("what", [{"hang": True}, {"drip": 20}])
+def test_D6_a_page_that_never_ends_is_given_up(
+    what: dict[str, Any], gitlab: GitLabServer, client: GitLabClient, listed: str
+) -> None:
+    client.session.seconds = 1
+    gitlab.fault("page=2", **what)
+    with pytest.raises(Unavailable, match="took longer"):
+        read(client, listed)
+
+
 @pytest.mark.parametrize("paging", ["page", "id_after", "page_token"])
 def test_D7_a_list_without_end_ends(
     paging: Any,

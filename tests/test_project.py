@@ -18,17 +18,20 @@ PRODUCT = ("indexer", "registry_site")
 
 # The rows of priority 0 in the list of threats that concern what is built so far:
 # git as a subprocess (A), parsers and database (P), tags (T), size (D), output (X),
-# web (C), webhooks (W), and the faults of the crawler (F). T5 is marked as a problem,
-# T8 and T9 included.
+# web (C), addresses and tokens (S, K), owners (Z), webhooks (W), and faults (F). T5 is
+# marked as a problem, T8 and T9 included.
 THREATS = (
     *(f"A{number}" for number in range(1, 9)),
     *(f"P{number}" for number in range(1, 12)),
     *(f"T{number}" for number in range(1, 12)),
-    *("D1", "D2", "D3", "D4", "D6"),
+    *("D1", "D2", "D3", "D4", "D6", "D7"),
     *("X1", "X2", "X5", "X6", "X7"),
     *("C1", "C3", "C6", "C8"),
     *(f"W{number}" for number in range(1, 8)),
+    *(f"S{number}" for number in range(1, 8)),
+    *("K1", "K2", "K3", "K4", "Z6", "Z7"),
     "F-K1",
+    *("F-P1", "F-P2", "F-P3", "F-P4", "F-P5"),
     *("F-W1", "F-W2", "F-B1", "F-D1", "F-D2", "F-D3", "F-C1"),
     *("F-G1", "F-G2", "F-G3", "F-G4"),
 )

@@ -189,6 +189,7 @@ def remove_connection(connection: Connection, *, with_repositories: bool) -> Non
             logger.warning("Webhooks of %s stay at the provider: %s", connection, error)
     if with_repositories:
         for repository in connection.repositories.all():
+            repository.connection = None  # which goes, and need not leave it out
             remove_repository(repository)
     with transaction.atomic():
         _leave_repositories(connection)

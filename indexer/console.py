@@ -8,8 +8,9 @@ import time
 from django.core.management.base import OutputWrapper
 
 from indexer.crawl import crawl_repository
-from indexer.models import Crawl, Repository
+from indexer.models import Connection, Crawl, Repository
 
+NOT_DONE = (Crawl.Status.FAILED, Crawl.Status.LOST, Crawl.Status.WAITING)
 WAIT = 600  # seconds for a crawl that a worker does
 
 
@@ -67,17 +68,32 @@ def crawl_here(
         if crawl is not None:
             line.end()
             return _report(out, repository, crawl)
-        if not repository.is_enabled:
-            out.write(f"{repository.name} is switched off: see Repositories.")
+        why = _why_not(repository)
+        if why:
+            out.write(f"{repository.name} {why}")
             return False
         time.sleep(0.2)
     out.write(f"{repository.name}: a worker is still at it.")
     return False
 
 
+def _why_not(repository: Repository) -> str:
+    """Why nobody will crawl a repository, "" if somebody will."""
+    if not repository.is_enabled:
+        return "is switched off: see Repositories."
+    if repository.hidden_at is not None:
+        return f"is hidden: {repository.hidden_why}"
+    connection = repository.connection
+    if connection is not None and not connection.is_enabled:
+        return f"belongs to {connection}, which is switched off: see Connections."
+    if connection is not None and connection.state == Connection.State.DENIED:
+        return f"belongs to {connection}, which has to be reconnected first."
+    return ""
+
+
 def _report(out: OutputWrapper, repository: Repository, crawl: Crawl) -> bool:
     name = repository.name
-    if crawl.status in {Crawl.Status.FAILED, Crawl.Status.LOST}:
+    if crawl.status in NOT_DONE:
         out.write(f"{name}: {crawl.message}")
         return False
     ended = crawl.finished_at or crawl.started_at

@@ -17,8 +17,7 @@ from django.db import transaction
 from indexer import jobs
 from indexer.catalog_names import Names
 from indexer.connections import keep_owner, owner_of
-from indexer.ingest import LeaseLost
-from indexer.leases import Held, database_now
+from indexer.leases import Held, database_now, hold
 from indexer.models import Connection, Crawl, Repository
 from indexer.providers.base import (
     Host,
@@ -89,7 +88,7 @@ def discover(
     with transaction.atomic():
         now = database_now()
         if lease is not None:
-            _fence(lease)
+            hold(lease)
         keep_owner(connection, _as_listed(connection, owner, listed))
         work = _Work(connection, now)
         work.leave(missing, {key: why for key, why in why_not.items() if why})
@@ -99,12 +98,6 @@ def discover(
             discovered_at=now, listed_count=len(listed)
         )
     return found
-
-
-def _fence(lease: Held) -> None:
-    held = lease.rows._default_manager.filter(pk=lease.pk, lease_id=lease.lease_id)
-    if not held.update(lease_id=lease.lease_id):
-        raise LeaseLost(f"The lease of connection {lease.pk} is another's.")
 
 
 def _as_listed(

@@ -66,6 +66,15 @@ def take(
     return lease_id if taken else None
 
 
+def hold(lease: Held) -> None:
+    """Go on only while the lease is ours; the row is locked until the caller's
+    transaction ends. Raises LeaseLost."""
+    held = lease.rows._default_manager.filter(pk=lease.pk, lease_id=lease.lease_id)
+    if not held.update(lease_id=lease.lease_id):
+        name = lease.rows._meta.verbose_name
+        raise LeaseLost(f"The lease of {name} {lease.pk} is another's.")
+
+
 def asked() -> Q:
     """Rows of which somebody asked for work."""
     return Q(requested_seq__gt=F("done_seq"))

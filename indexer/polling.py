@@ -29,7 +29,16 @@ from indexer.crawl import is_unchanged
 from indexer.crypto import WrongKey
 from indexer.discovery import discover
 from indexer.ingest import LeaseLost
-from indexer.leases import Held, asked, clock, database_now, pause, renewing, take
+from indexer.leases import (
+    Held,
+    asked,
+    clock,
+    database_now,
+    hold,
+    pause,
+    renewing,
+    take,
+)
 from indexer.models import Connection, Crawl, Hook, Repository
 from indexer.providers import errors
 from indexer.providers.base import Host, Listing, RemoteRepository
@@ -254,6 +263,7 @@ class _Look:
             elif rows[pk].state in FINE:
                 unchanged.append(pk)
         with transaction.atomic():
+            hold(self.lease)
             self._write(unchanged, differing, rows, changed)
 
     def at_rest_is_fine(self) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from indexer import jobs, snapshot_rows
 from indexer.ingest import drop_index
-from indexer.models import Crawl, Repository, Tag
+from indexer.models import Connection, Crawl, Repository, Tag
 from indexer.providers.addresses import CleanRemote, parse_remote
 from indexer.providers.errors import AddressRefused
 
@@ -113,8 +113,11 @@ def change_connected_repository(
 
 def remove_repository(repository: Repository) -> None:
     """Forget a repository with its index, memory of tags and mirror. A crawl that runs
-    loses its lease and stops. Git keeps everything."""
+    loses its lease and stops. Git keeps everything. Its connection leaves it out from
+    now on, or the next listing would bring it back."""
     with transaction.atomic():
+        if repository.connection_id is not None:
+            _leave_out(repository.connection_id, repository.path)
         # First, so that a crawl that writes waits, or is waited for.
         Repository.objects.filter(pk=repository.pk).update(lease_id=None)
         drop_index(repository.pk)
@@ -122,6 +125,14 @@ def remove_repository(repository: Repository) -> None:
         Tag.objects.filter(repository=repository.pk).delete()
         Repository.objects.filter(pk=repository.pk).delete()
     shutil.rmtree(mirror_path(repository.pk), ignore_errors=True)
+
+
+def _leave_out(connection_id: int, path: str) -> None:
+    """Add a repository to what a connection does not take."""
+    row = Connection.objects.select_for_update().get(pk=connection_id)
+    if path.lower() not in row.exclude.lower().split():
+        row.exclude = f"{row.exclude.rstrip()}\n{path}".lstrip()
+        row.save(update_fields=["exclude"])
 
 
 def checked_remote(url: str) -> CleanRemote:

@@ -14,7 +14,7 @@ from indexer.connection_addresses import WishRefused
 from indexer.models import Connection
 from indexer.providers.base import RemoteRepository
 
-MAX_PATTERNS = 200
+MAX_PATTERNS = 1000
 MAX_LENGTH = 200
 EVERYWHERE = "**"
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from indexer import connections, jobs, turns, wakeup
 from indexer.index_dump import index_dump
 from indexer.ingest import LeaseLost
 from indexer.models import Artifact, Connection, Crawl, FormerName, Repository, Tag
-from indexer.repositories import add_repository
+from indexer.repositories import add_repository, remove_repository
 from tests.connecting import Acme, looked_at, names, serve_acme
 
 pytestmark = pytest.mark.django_db
@@ -317,3 +319,29 @@ def test_the_token_goes_to_the_connection_s_server_alone(acme: Acme) -> None:
     row = Repository.objects.get()
     assert row.url.startswith(acme.server.url)
     assert row.state == Repository.State.OK, row.message
+
+
+def test_a_repository_that_was_removed_by_hand_stays_away(acme: Acme) -> None:
+    acme.add("churn")
+    acme.add("risk")
+    connection = acme.filled(exclude="play*")
+    remove_repository(Repository.objects.get(name="acme/churn"))
+    connection = looked_at(connection, whole=True)
+    assert names() == ["acme/risk"]
+    assert connection.exclude.split() == ["play*", "acme/churn"]
+
+
+def test_a_crawl_by_hand_of_what_nobody_crawls_says_why(acme: Acme) -> None:
+    acme.add("churn")
+    connection = acme.filled()
+    out = io.StringIO()
+    Connection.objects.update(state=Connection.State.DENIED)
+    with pytest.raises(CommandError):
+        call_command("crawl", "acme/churn", stdout=out)
+    assert "reconnected" in out.getvalue()
+    Connection.objects.update(state=Connection.State.OK)
+    acme.server.hide("acme/churn")
+    looked_at(connection, whole=True)
+    with pytest.raises(CommandError):
+        call_command("crawl", "acme/churn", stdout=out)
+    assert "is hidden" in out.getvalue()

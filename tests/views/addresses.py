@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
-CONNECTION = "6f1a2a52-0c5c-4d57-9d5a-6a3b1f1f4c10"  # tests/views/test_connections.py
+CONNECTION = "6f1a2a52-0c5c-4d57-9d5a-6a3b1f1f4c10"  # tests/views/connection_rows.py
 SAMPLES = {
     "<repository:repository>": "acme/churn",
     "<artifact:artifact>": "churn",

@@ -3,15 +3,21 @@ signed in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from indexer.models import Repository
+from indexer import wakeup
+from indexer.models import Connection, Repository
 from tests.builders import BOB, History, ingest_history
+from tests.providers.github_server import GitHubServer, serve_github
+from tests.providers.raw_repository import simple_repository
+from tests.views.connection_rows import make_connection
 
 
 @pytest.fixture
@@ -96,3 +102,42 @@ def many(db: None) -> Callable[[int], Repository]:
         return ingest_history("acme/many", history)
 
     return build
+
+
+@pytest.fixture
+def connecting(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers of this machine may be connected, and no worker is told."""
+    settings.MUSTER_DATA = tmp_path / "data"
+    settings.MUSTER_ALLOW_PRIVATE = True
+    monkeypatch.setattr(wakeup, "wake", lambda *_: None)
+
+
+@pytest.fixture
+def connected(acme: Repository, connecting: None) -> Connection:
+    """The connection that `acme/churn` belongs to."""
+    made = make_connection()
+    Repository.objects.filter(pk=acme.pk).update(
+        connection=made,
+        provider="github",
+        server=made.server,
+        provider_id="1",
+        last_crawl_at=timezone.now(),
+        checked_at=timezone.now(),
+    )
+    return made
+
+
+@pytest.fixture
+def server(tmp_path: Path, connecting: None) -> Iterator[GitHubServer]:
+    """An organisation with two repositories that are taken and a fork that is not."""
+    root = tmp_path / "remotes"
+    root.mkdir()
+    bare = simple_repository(root / "one.git").path
+    with serve_github(root) as running:
+        running.add_owner("acme")
+        running.add_repository("acme/churn", bare)
+        running.add_repository("acme/ml-risk", bare)
+        running.add_repository("acme/forked", bare, fork=True)
+        yield running

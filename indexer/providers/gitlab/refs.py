@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -10,6 +11,18 @@ from indexer.providers.base import Listing, RemoteRepository
 from indexer.providers.gitlab import payloads
 from indexer.providers.gitlab.client import GitLabClient, quoted
 from indexer.providers.gitlab.payloads import TagInfo
+
+
+class RestListing(Listing):
+    """A listing that came over REST. Its fingerprint is another than that of the same
+    refs over Git: when Git is open again, the repository is read again, and with it
+    the taggers that REST does not tell."""
+
+    __slots__ = ()
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(f"rest\0{super().fingerprint}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,7 @@ def fetch_refs(
         tags = {tag.name: tag for tag in map(payloads.parse_tag, listed)}
     # A default branch that does not exist is none, as Git sees it too.
     default = repository.default_branch if repository.default_branch in branches else ""
-    listing = Listing(
+    listing = RestListing(
         tags={name: tag.target for name, tag in tags.items()},
         branches=branches,
         default_branch=default,

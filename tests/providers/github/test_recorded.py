@@ -1,7 +1,7 @@
 """Answers that api.github.com once gave, as PyGithub's authors recorded them, served
 again over HTTP. The recordings are not ours to hand on: unpack PyGithub's source
 distribution (`pip download --no-binary :all: --no-deps PyGithub`) and name its folder
-in MUSTER_PYGITHUB_SDIST."""
+in MUSTER_TEST_PYGITHUB."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from indexer.providers.github.payloads import (
 from tests.providers.github.conftest import ClientOf
 from tests.providers.github_server import GitHubServer
 
-SDIST = os.environ.get("MUSTER_PYGITHUB_SDIST", "")
+SDIST = os.environ.get("MUSTER_TEST_PYGITHUB", "")
 LISTS = {
     r"/(orgs/[^/]+|users/[^/]+|user)/repos": parse_repository,
     r"/installation/repositories": parse_repository,
@@ -78,7 +78,7 @@ def parser_of(path: str) -> tuple[Any, bool] | None:
     return None
 
 
-@pytest.mark.skipif(not SDIST, reason="MUSTER_PYGITHUB_SDIST is not set")
+@pytest.mark.skipif(not SDIST, reason="MUSTER_TEST_PYGITHUB is not set")
 def test_what_github_once_answered_is_read(
     github: GitHubServer, client_of: ClientOf
 ) -> None:

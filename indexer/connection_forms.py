@@ -135,7 +135,11 @@ class ConnectionForm(forms.Form):
         elif key and not app_id:
             self.add_error("app_id", "Say which app the private key belongs to.")
         elif not app_id and not token and kept != Connection.Credential.TOKEN:
-            self.add_error("secret", "Paste a token. Which one is said beside.")
+            self.add_error("secret", "Paste a token. “Which token?” says which one.")
+        if not (app_id or data.get("owner") or data.get("address")) and not (
+            {"owner", "address"} & set(self.errors)
+        ):
+            self.add_error("owner", "Say whose repositories to connect.")
         return data
 
     def save(self, *, by: str) -> Connection | None:

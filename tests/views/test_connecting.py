@@ -153,6 +153,7 @@ def test_an_owner_that_is_connected_already_is_refused_when_it_is_connected(
         ("github", {"way": "guess"}, "way"),
         ("github", {"include": "ml-\x01"}, "include"),
         ("gitlab", {"owner": ""}, "owner"),
+        ("gitlab", {"owner": "", "address": "", "secret": ""}, "owner"),
         ("gitlab", {"secret": ""}, "secret"),
     ],
 )

@@ -95,6 +95,12 @@ class Memory:
             raise NeedsMirror("The repository holds too much to be read over the API.")
         self.bodies[object_id] = kind, body
 
+    def forget(self, object_id: str) -> None:
+        """Keep no more than what the object is."""
+        kind, body = self.bodies.pop(object_id)
+        self._bytes -= len(body)
+        self.headers[object_id] = Header(kind, 0)
+
     def take(self, node: Any) -> None:
         """Take an object of a query's answer, with those that are told inside it; null
         is one that GitHub does not have. Raises BadPayload for what is no object."""

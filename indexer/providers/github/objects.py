@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from indexer.core.git_objects import parse_tag_object
 from indexer.core.snapshot import FileRef, ObjectType
 from indexer.core.tags import parse_tag_name
 from indexer.providers.base import Known, Listing, Progress, no_progress
-from indexer.providers.errors import TooLarge, Unavailable
+from indexer.providers.errors import Refused, TooLarge, Unavailable
 from indexer.providers.github.client import GitHubClient
 from indexer.providers.github.memory import Memory
 from indexer.providers.github.queries import objects_query, repository_of
@@ -128,13 +129,19 @@ class GitHubObjects:
         match want:
             case Want.TAGS | Want.TAGS_AND_TREES:
                 self._load_tags(absent)
+                self._forget_doubtful(absent)
+                absent = [*absent, *self._unproven_tags()]
             case Want.COMMITS:
                 self._load_commits(absent)
             case Want.TREES:
                 self._load_trees(absent)
             case Want.BLOBS:
                 self._load_blobs(absent)
-        left = [key for key in self._absent(absent) if self._is_unproven(key, want)]
+        left = [
+            key
+            for key in dict.fromkeys(self._absent(absent))
+            if self._is_unproven(key, want)
+        ]
         if left:
             if self._mirror is None:
                 self._mirror = self._open_mirror()
@@ -208,20 +215,14 @@ class GitHubObjects:
             besides=bool(heads or blobs),
             progress=self._progress,
         )
-        self._load_inner_tags()
-        self._rest_for_few(tags + others, Want.TAGS)
+        self._load_inner_tags(wanted)
+        self._rest_for_few([*wanted, *self._unproven_tags()], Want.TAGS)
 
-    def _load_inner_tags(self) -> None:
+    def _load_inner_tags(self, outer: list[str]) -> None:
         """Tags of tags, deeper than one query goes."""
-        tried: set[str] = set()
+        tried = set(outer)
         for _ in range(MAX_CHAIN):
-            inner = [
-                key
-                for key, header in self._memory.headers.items()
-                if header.type is ObjectType.TAG
-                and key not in self._memory
-                and key not in tried
-            ]
+            inner = [key for key in self._unproven_tags() if key not in tried]
             if not inner:
                 return
             tried.update(inner)
@@ -230,6 +231,25 @@ class GitHubObjects:
                 TAGS_A_QUERY,
                 lambda ids, _: objects_query(tags=ids, levels=self._levels),
             )
+
+    def _forget_doubtful(self, tags: list[str]) -> None:
+        """Leave to Git the tags whose target is missing or not what they say: it
+        refuses most of them, and both ways are to tell the same."""
+        for key in tags:
+            kind, body = self._memory.bodies.get(key, (None, b""))
+            if kind is ObjectType.TAG:
+                tag = parse_tag_object(key, body)
+                header = self._memory.header(tag.target_id)
+                if header is None or header.type is not tag.target_type:
+                    self._memory.forget(key)
+
+    def _unproven_tags(self) -> list[str]:
+        """Tags of which GitHub spoke, and whose bytes are not here."""
+        return self._absent(
+            key
+            for key, header in self._memory.headers.items()
+            if header.type is ObjectType.TAG
+        )
 
     def _measure_head(self) -> int:
         """Entries of the upper two levels of the head's tree, as the listing brought
@@ -289,11 +309,15 @@ class GitHubObjects:
             TREES_A_QUERY,
             lambda ids, _: objects_query(trees=ids, levels=self._levels),
         )
-        self._ask_for(  # those with names that are not UTF-8
-            [key for key in self._absent(wanted) if self._is_unproven(key, Want.TREES)],
-            TREES_A_QUERY,
-            lambda ids, _: objects_query(trees=ids, raw_names=True),
-        )
+        odd = [
+            key for key in self._absent(wanted) if self._is_unproven(key, Want.TREES)
+        ]
+        with suppress(Refused):  # an old server knows no raw names: by Git then
+            self._ask_for(
+                odd,
+                TREES_A_QUERY,
+                lambda ids, _: objects_query(trees=ids, raw_names=True),
+            )
 
     def _load_blobs(self, wanted: list[str]) -> None:
         self._count(ObjectType.BLOB, len(wanted), MAX_BLOBS)
@@ -375,7 +399,11 @@ class GitHubObjects:
 
     def _rest_for_few(self, ids: list[str], want: Want) -> None:
         """Ask REST for what queries did not prove, if it is little."""
-        left = [key for key in self._absent(ids) if self._is_unproven(key, want)]
+        left = [
+            key
+            for key in dict.fromkeys(self._absent(ids))
+            if self._is_unproven(key, want)
+        ]
         if len(left) <= MAX_BY_REST:
             self._rest.fetch(left, KIND_OF[want])
 
@@ -393,7 +421,7 @@ class GitHubObjects:
                 self._load_by_rest([key], kind)
                 if kind is ObjectType.TAG and key in self._memory:
                     tag = parse_tag_object(key, self._memory.bodies[key][1])
-                    if tag.target_id not in self._memory:
+                    if tag.target_type is not ObjectType.MISSING:
                         inner[tag.target_id] = tag.target_type
             todo = inner
 

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from indexer.core.snapshot import ObjectType
-from indexer.providers.errors import NotFound, Refused
+from indexer.providers.errors import BadPayload, NotFound, Refused
 from indexer.providers.github.client import GitHubClient, repository_path
 from indexer.providers.github.memory import Memory, signer_of, words
 from indexer.providers.github.queries import as_object, odd, parse_id
@@ -45,11 +45,12 @@ class RestObjects:
         target = as_object(told.get("object"), "a tag")
         try:
             kind = ObjectType(words(target.get("type"), "a tag"))
-        except ValueError:
-            raise odd("a tag") from None
+            target_id = parse_id(target.get("sha"))
+        except (ValueError, BadPayload):
+            return  # the tag itself does not say
         tagger = signer_of(told.get("tagger"))
         bodies = tag_bodies(
-            parse_id(target.get("sha")),
+            target_id,
             kind,
             words(told.get("tag"), "a tag"),
             in_any_zone(tagger) if tagger else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from indexer.budgets import Unlimited
 from indexer.providers.github.client import GitHubClient
 from indexer.providers.github.host import GitHubHost
 from tests.providers.api_server import ApiServer, serve
+from tests.providers.github.readers import Place, PlaceOf
 from tests.providers.github_server import GitHubServer, serve_github
 from tests.providers.raw_repository import RawRepository
 
@@ -72,3 +74,16 @@ def bare(tmp_path: Path) -> Path:
     raw.version("churn#prod#3", commit)
     raw.finish()
     return raw.path
+
+
+@pytest.fixture
+def place_of(github: GitHubServer, tmp_path: Path) -> PlaceOf:
+    """`place_of(bare)`: a repository at the server."""
+    numbers = itertools.count()
+
+    def make(bare: Path) -> Place:
+        path = f"acme/r{next(numbers)}"
+        github.add_repository(path, bare)
+        return Place(github, path, tmp_path / "mirrors")
+
+    return make

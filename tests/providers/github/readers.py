@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from indexer.providers.git.reader import GitProvider
 from indexer.providers.github.client import GitHubClient
 from indexer.providers.github.reader import GitHubProvider
 from tests.providers.github_server import GitHubServer
+from tests.providers.raw_repository import RawRepository
+
+FILE = b"artifacts:\n  m%d:\n    type: model\n    path: m%d.pkl\n"
 
 
 @dataclass
@@ -67,6 +71,9 @@ class Place:
         return provider.fetch_snapshot(listing, known or Known())
 
 
+PlaceOf = Callable[[Path], Place]
+
+
 @dataclass
 class Reading:
     provider: GitHubProvider
@@ -103,3 +110,28 @@ def assert_same(place: Place, known: Known | None = None) -> Reading:
     reading = place.read(known)
     assert in_order(reading.snapshot) == in_order(place.read_by_git(known))
     return reading
+
+
+def tagged(path: Path, tags: int, *, files: int = 5, more: int = 0) -> RawRepository:
+    """A repository with an annotated tag on each commit, registry files that all
+    differ, and `more` other folders of two files."""
+    repository = RawRepository(path)
+    for number in range(tags):
+        add_tag(repository, number, files=files, more=more)
+    repository.finish()
+    return repository
+
+
+def add_tag(
+    repository: RawRepository, number: int, *, files: int = 5, more: int = 0
+) -> str:
+    """A commit on main with a version; the tag's id."""
+    content = {f"m{n}/dvc.yaml": FILE % (n, number) for n in range(files - 1)}
+    content |= {"dvc.yaml": FILE % (99, number), "code.py": b"%d" % number}
+    content |= {f"x{n}/{name}": b"" for n in range(more) for name in "ab"}
+    main = repository.refs.get(b"refs/heads/main")
+    commit = repository.commit(
+        repository.files(content), parents=[main] if main else []
+    )
+    repository.refs[b"refs/heads/main"] = commit
+    return repository.version(f"m0@v{number}.0.0", commit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -26,29 +26,22 @@ from indexer.providers.github import objects, reader
 from tests.core.histories import History, histories, write_repository
 from tests.providers import hostile
 from tests.providers.conftest import known_of
-from tests.providers.github.readers import Place, assert_same, in_order
+from tests.providers.github.readers import (
+    FILE,
+    Place,
+    PlaceOf,
+    add_tag,
+    assert_same,
+    in_order,
+    tagged,
+)
 from tests.providers.github_server import GitHubServer, serve_github
 from tests.providers.object_store import open_store
 from tests.providers.raw_repository import PERSON, WHEN, RawRepository
 
 SIGNATURE = b"-----BEGIN PGP SIGNATURE-----\n\niQEz\n=a\n-----END PGP SIGNATURE-----\n"
-FILE = b"artifacts:\n  m%d:\n    type: model\n    path: m%d.pkl\n"
 
-PlaceOf = Callable[[Path], Place]
 T = TypeVar("T")
-
-
-@pytest.fixture
-def place_of(github: GitHubServer, tmp_path: Path) -> PlaceOf:
-    """`place_of(bare)`: a repository at the server."""
-    numbers = itertools.count()
-
-    def make(bare: Path) -> Place:
-        path = f"acme/r{next(numbers)}"
-        github.add_repository(path, bare)
-        return Place(github, path, tmp_path / "mirrors")
-
-    return make
 
 
 @pytest.fixture(scope="module")
@@ -58,31 +51,6 @@ def many(
     root = tmp_path_factory.mktemp("many")
     with serve_github(root / "github") as server:
         yield server, root
-
-
-def tagged(path: Path, tags: int, *, files: int = 5, more: int = 0) -> RawRepository:
-    """A repository with an annotated tag on each commit, registry files that all
-    differ, and `more` other folders of two files."""
-    repository = RawRepository(path)
-    for number in range(tags):
-        add_tag(repository, number, files=files, more=more)
-    repository.finish()
-    return repository
-
-
-def add_tag(
-    repository: RawRepository, number: int, *, files: int = 5, more: int = 0
-) -> str:
-    """A commit on main with a version; the tag's id."""
-    content = {f"m{n}/dvc.yaml": FILE % (n, number) for n in range(files - 1)}
-    content |= {"dvc.yaml": FILE % (99, number), "code.py": b"%d" % number}
-    content |= {f"x{n}/{name}": b"" for n in range(more) for name in "ab"}
-    main = repository.refs.get(b"refs/heads/main")
-    commit = repository.commit(
-        repository.files(content), parents=[main] if main else []
-    )
-    repository.refs[b"refs/heads/main"] = commit
-    return repository.version(f"m0@v{number}.0.0", commit)
 
 
 # The same as Git ---------------------------------------------------------------------
@@ -173,6 +141,44 @@ def test_names_and_files_that_are_not_utf_8_need_no_git(
     reading = assert_same(place_of(repository.finish()))
     assert not reading.by_git
     assert len(reading.snapshot.documents) == 1
+
+
+def test_an_old_server_without_raw_names_is_helped_by_git(
+    place_of: PlaceOf, tmp_path: Path, github: GitHubServer
+) -> None:
+    repository = RawRepository(tmp_path / "r.git")
+    file = repository.blob(FILE % (1, 1))
+    entries = [(b"100644", b"caf\xe9", file), (b"100644", b"dvc.yaml", file)]
+    repository.refs[b"refs/heads/main"] = repository.commit(repository.tree(entries))
+    place = place_of(repository.finish())
+    told = "Field 'nameRaw' doesn't exist on type 'TreeEntry'"
+    github.fault(
+        lambda one: b"nameRaw" in one.body,
+        status=200,
+        body={"errors": [{"message": told}]},
+    )
+    reading = assert_same(place)
+    assert reading.provider.read_by == "api"
+    assert reading.by_git
+
+
+@pytest.mark.parametrize("tags", [1, 12])
+def test_a_signed_tag_inside_another_is_proven_too(
+    place_of: PlaceOf, tmp_path: Path, github: GitHubServer, tags: int
+) -> None:
+    """By REST if they are few, else over Git."""
+    github.conventions.tag_with_signature = False
+    repository = tagged(tmp_path / "r.git", 1)
+    main = repository.refs[b"refs/heads/main"]
+    for number in range(tags):
+        body = repository.tag_body(main, b"in", message=b"%d\n" % number + SIGNATURE)
+        inner = repository.write("tag", body)
+        name = b"m0@v1.%d.0" % number
+        repository.tag(name, repository.tag_body(inner, name, kind="tag"))
+    reading = assert_same(place_of(repository.finish()))
+    assert all(tag.commit_id == main for tag in reading.snapshot.tags)
+    assert bool(reading.by_git) == (tags > 10)
+    assert max(reading.asked_ids.values()) <= 2
 
 
 def test_what_the_api_cannot_tell_exactly_comes_alone_over_git(
@@ -276,97 +282,6 @@ def test_many_branches_are_all_listed(place_of: PlaceOf, tmp_path: Path) -> None
     assert len(reading.snapshot.branches) == 131
 
 
-# Requests ----------------------------------------------------------------------------
-
-
-def test_three_hundred_tags_cost_ten_requests_and_one_more_costs_three(
-    place_of: PlaceOf, tmp_path: Path
-) -> None:
-    repository = tagged(tmp_path / "r.git", 300)
-    place = place_of(repository.path)
-    first = assert_same(place)
-    assert len(first.lines) <= 10, first.lines
-    assert max(first.asked_ids.values()) == 1
-    known = known_of(first.snapshot)
-    again = assert_same(place, known)
-    assert len(again.lines) <= 2, again.lines
-    add_tag(repository, 300)
-    repository.finish()
-    more = assert_same(place, known)
-    assert len(more.lines) <= 3, more.lines
-    old = next(iter(first.snapshot.commits))
-    repository.version("m0@v999.0.0", old)
-    repository.finish()
-    third = assert_same(place, known_of(more.snapshot))
-    assert len(third.lines) <= 3, third.lines
-
-
-def test_a_small_repository_costs_two_requests(
-    place_of: PlaceOf, tmp_path: Path
-) -> None:
-    place = place_of(tagged(tmp_path / "r.git", 10).path)
-    first = assert_same(place)
-    assert len(first.lines) <= 3, first.lines
-    again = assert_same(place, known_of(first.snapshot))
-    assert len(again.lines) == 1
-
-
-def test_files_are_read_once_and_trees_asked_for_once(
-    place_of: PlaceOf, tmp_path: Path
-) -> None:
-    """Of a repository that is too large to tell all its folders with each commit."""
-    repository = tagged(tmp_path / "r.git", 30, more=200)
-    place = place_of(repository.path)
-    first = assert_same(place)
-    assert max(first.asked_ids.values()) == 1
-    assert len(first.lines) <= 6, first.lines
-    add_tag(repository, 31, more=200)
-    repository.finish()
-    more = assert_same(place, known_of(first.snapshot))
-    assert not set(more.asked_ids) & set(first.snapshot.documents)
-
-
-def test_a_part_of_a_listing_is_read_alone(place_of: PlaceOf, tmp_path: Path) -> None:
-    """As the short way of a crawl asks for it."""
-    place = place_of(tagged(tmp_path / "r.git", 20).path)
-    whole = place.read().snapshot
-    provider = place.api()
-    listing = provider.fetch_listing()
-    tags = {"m0@v7.0.0": listing.tags["m0@v7.0.0"]}
-    part = provider.fetch_snapshot(replace(listing, tags=tags), Known())
-    assert part.tags == tuple(tag for tag in whole.tags if tag.ref in tags)
-    assert set(part.commits) == {part.head, part.tags[0].commit_id}
-
-
-def test_a_query_that_is_too_much_is_halved(
-    place_of: PlaceOf, tmp_path: Path, github: GitHubServer
-) -> None:
-    place = place_of(tagged(tmp_path / "r.git", 60).path)
-    expected = place.read_by_git()
-    refused = github.fault(
-        lambda one: one.path.endswith("graphql") and one.body.count(b"object(oid") > 7,
-        times=None,
-        status=502,
-    )
-    reading = place.read()
-    assert refused.hits >= 3
-    assert set(reading.snapshot.tags) == set(expected.tags)
-    assert reading.snapshot.documents == expected.documents
-
-
-def test_a_server_that_is_down_is_not_asked_for_ever(
-    place_of: PlaceOf, tmp_path: Path, github: GitHubServer
-) -> None:
-    place = place_of(tagged(tmp_path / "r.git", 60).path)
-    provider = place.api()
-    listing = provider.fetch_listing()
-    github.fault("graphql", times=None, status=502)
-    before = len(github.requests)
-    with pytest.raises(Unavailable):
-        provider.fetch_snapshot(listing, Known())
-    assert len(github.requests) - before <= objects.MAX_FAILURES + 1
-
-
 # Other ways --------------------------------------------------------------------------
 
 
@@ -384,6 +299,15 @@ def test_a_server_without_graphql_is_read_over_rest(
     assert reading.snapshot == expected
     assert reading.provider.read_by == "api"
     assert not reading.by_git
+
+
+@pytest.mark.parametrize("name", ["tag-objects", "yaml", "links"])
+def test_T1_hostile_repositories_read_over_rest_as_with_git(
+    name: str, place_of: PlaceOf, tmp_path: Path, github: GitHubServer
+) -> None:
+    github.fault("graphql", times=None, status=404)
+    github.is_checked = False  # what it tells of broken tags is no fault of its own
+    assert_same(place_of(hostile.ALL[name](tmp_path / "r.git")))
 
 
 def test_a_tree_cut_short_is_read_through_a_mirror(

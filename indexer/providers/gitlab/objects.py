@@ -89,7 +89,9 @@ class RestObjects:
             elif key in self._commits:
                 found[key] = Header(ObjectType.COMMIT, 0)
             elif key in self._too_large:
-                found[key] = Header(ObjectType.BLOB, MAX_BYTES + 1)
+                # Base64 of it was more than an answer may have: at least so much.
+                size = self._client.session.max_bytes * 3 // 4
+                found[key] = Header(ObjectType.BLOB, max(size, MAX_BYTES + 1))
         return found
 
     def bodies(

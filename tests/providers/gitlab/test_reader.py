@@ -253,6 +253,20 @@ def test_a_tagger_nobody_tells_is_said_so(
     assert "churn" in build_state(snapshot).artifacts
 
 
+@pytest.mark.parametrize("name", ["tag-objects", "names", "yaml", "links", "large"])
+def test_T1_the_good_part_of_a_hostile_repository_is_read_over_rest(
+    name: str, closed: GitLabServer, provider_of: ProviderOf
+) -> None:
+    path = hostile.ALL[name](closed.root / "repo")
+    snapshot = read(provider_of(closed.add_repository("acme/churn", path)))
+    tag = by_ref(snapshot)[hostile.GOOD_TAG]
+    files = {file.path: file for file in snapshot.commits[tag.commit_id or ""].files}
+    assert snapshot.documents[files["dvc.yaml"].blob_id].value == {
+        "artifacts": {"churn": {"type": "model", "path": "model.pkl"}}
+    }
+    build_state(snapshot)
+
+
 def test_an_old_gitlab_tells_no_date_either(
     closed: GitLabServer, provider_of: ProviderOf
 ) -> None:

@@ -11,11 +11,11 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.providers.api_requests import (
@@ -35,7 +35,7 @@ class ApiServer:
     """Serves until its context ends; a subclass adds routes and state. Handlers run
     one at a time (`lock`): the state needs no thought about threads."""
 
-    git_configuration: ClassVar[tuple[str, ...]] = (
+    git_configuration: Sequence[str] = (
         "uploadpack.allowFilter=true",
         "uploadpack.allowAnySHA1InWant=true",
         "http.receivepack=true",

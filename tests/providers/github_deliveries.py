@@ -7,6 +7,7 @@ import hmac
 import json
 import uuid
 from pathlib import Path
+from urllib.parse import urlencode
 
 from tests.providers.api_requests import Delivery
 from tests.providers.api_server import ApiServer
@@ -41,8 +42,12 @@ class DeliveringServer(ApiServer):
         url = hook.url if isinstance(hook, Hook) else hook
         secret = secret or (hook.secret if isinstance(hook, Hook) else "")
         body = json.dumps(payload, separators=(",", ":")).encode()
+        kind = "application/json"
+        if isinstance(hook, Hook) and hook.content_type == "form":
+            body = urlencode({"payload": body}).encode()
+            kind = "application/x-www-form-urlencoded"
         headers = {
-            "Content-Type": "application/json",
+            "Content-Type": kind,
             "User-Agent": "GitHub-Hookshot/044aadd",
             "X-GitHub-Event": event,
             "X-GitHub-Delivery": delivery_id or str(uuid.uuid4()),
@@ -55,6 +60,8 @@ class DeliveringServer(ApiServer):
         if secret:
             signed = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
             headers["X-Hub-Signature-256"] = f"sha256={signed}"
+            old = hmac.new(secret.encode(), body, "sha1").hexdigest()
+            headers["X-Hub-Signature"] = f"sha1={old}"
         return self.post_delivery(url, event, body, headers)
 
     def tell(self, row: Repository, event: str, payload: JSON) -> list[Delivery]:

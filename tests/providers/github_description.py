@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import fastjsonschema
-from graphql import GraphQLError, GraphQLSchema, build_schema, parse, validate
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    build_schema,
+    get_variable_values,
+    parse,
+    validate,
+)
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "github"
 FORMATS = {"date-time", "email", "uri"}
@@ -202,11 +211,26 @@ def schema() -> GraphQLSchema:
     return build_schema(text, assume_valid_sdl=True)
 
 
+def check_query(query: str, variables: Mapping[str, Any] | None = None) -> list[str]:
+    """What GitHub's schema says against a query and its variables."""
+    document, found = _validated(query)
+    faults = list(found)
+    for definition in document.definitions if document and not faults else ():
+        if isinstance(definition, OperationDefinitionNode):
+            declared = definition.variable_definitions or ()
+            unknown = set(variables or {}) - {d.variable.name.value for d in declared}
+            faults += [f"${name} is not declared" for name in sorted(unknown)]
+            values = get_variable_values(schema(), declared, dict(variables or {}))
+            if isinstance(values, list):
+                faults += [error.message for error in values]
+    return faults
+
+
 @lru_cache(maxsize=200)
-def check_query(query: str) -> tuple[str, ...]:
-    """What GitHub's schema says against a query."""
+def _validated(query: str) -> tuple[DocumentNode | None, tuple[str, ...]]:
     try:
         document = parse(query)
     except GraphQLError as error:
-        return (error.message,)
-    return tuple(error.message for error in validate(schema(), document))
+        return None, (error.message,)
+    found = validate(schema(), document)
+    return document, tuple(error.message for error in found)

@@ -49,7 +49,7 @@ class GraphQL:
             document = parsed(asked["query"])
         except GraphQLError as wrong:
             return Reply(200, {"errors": [{"message": wrong.message}]})
-        if faults := check_query(asked["query"]):
+        if faults := check_query(asked["query"], variables):
             server.violations += faults if server.is_checked else []
             return Reply(200, {"errors": [{"message": fault} for fault in faults]})
         nodes, cost = weigh(document, variables)

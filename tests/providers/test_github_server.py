@@ -349,6 +349,10 @@ def test_what_does_not_fit_the_description_is_told() -> None:
     assert not check_answer("GET", "/orgs/demo/repos", 200, [])
     assert check_query("{ repository(owner: 1) { stars } }")
     assert not check_query('{ repository(owner: "a", name: "b") { isFork } }')
+    asked = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+    assert not check_query(asked, {"ids": ["R_1"]})
+    assert check_query(asked, {"ids": None})
+    assert check_query(asked, {"ids": [], "more": 1})
 
 
 def test_a_request_github_does_not_know_fails_the_test(tmp_path: Path) -> None:

@@ -103,4 +103,4 @@ def _write(
 
 
 def _listed(scopes: frozenset[str]) -> str:
-    return "the scope " + ", ".join(sorted(scopes))
+    return f"the scope{'s' * (len(scopes) > 1)} {', '.join(sorted(scopes))}"

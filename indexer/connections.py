@@ -11,20 +11,23 @@ import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, F, Min, Q
 from django.utils import timezone
 
 from indexer import hooks, wakeup
-from indexer.budgets import Unlimited
 from indexer.connection_addresses import WishRefused, parse_place
+from indexer.connection_owner import (
+    find_api,
+    find_installation,
+    keep_owner,
+    owner_of,
+)
 from indexer.crypto import WrongKey, decrypt, encrypt
 from indexer.models import Connection, Crawl, Repository
-from indexer.providers import errors
-from indexer.providers.base import Ability, Owner, OwnerKind, RemoteRepository, Right
+from indexer.providers.base import Ability, Owner, RemoteRepository, Right
 from indexer.providers.errors import ProviderError
-from indexer.providers.registry import app_of, host_for
+from indexer.providers.registry import host_for
 from indexer.repositories import remove_repository
 from indexer.selection import parse_patterns, selection_of
 
@@ -134,6 +137,7 @@ def change_connection(connection: Connection, wish: Wish, *, by: str = "") -> No
     if connection.state != Connection.State.DRAFT:
         connection.state = Connection.State.NEW
         connection.message = ""
+        connection.next_poll_at = None  # now
         if not connection.secret:
             connection.state = Connection.State.DENIED
             connection.message = "Enter a token for the new server."
@@ -149,7 +153,7 @@ CHANGED = (
     "web_url", "api_url", "server", "owner", "owner_kind", "owner_id", "credential",
     "secret", "app_id", "installation_id", "access", "access_expires_at", "include",
     "exclude", "with_forks", "with_archived", "with_subgroups", "way", "with_hooks",
-    "poll_etag", "failures", "state", "message",
+    "poll_etag", "failures", "state", "message", "next_poll_at",
 )  # fmt: skip
 
 
@@ -301,10 +305,10 @@ def test_connection(connection: Connection) -> Findings:
     """Ask the provider who the token is and what it may do, find the owner, and keep
     the answer on the row. Never raises for what the provider says."""
     try:
-        _find_api(connection)
+        find_api(connection)
         said: tuple[Right, ...] = ()
         if connection.credential == Connection.Credential.APP:
-            said = _find_installation(connection)
+            said = find_installation(connection)
         host = host_for(connection, urgent=True)
         owner = host.find_owner(connection.owner)
         rights = host.check(owner)
@@ -343,73 +347,10 @@ def test_connection(connection: Connection) -> Findings:
     )
 
 
-def keep_owner(connection: Connection, owner: Owner) -> None:
-    """Write who the owner is, as the provider spells it."""
-    found = (owner.path[:255], owner.kind.value, owner.id[:64])
-    if found != (connection.owner, connection.owner_kind, connection.owner_id):
-        connection.owner, connection.owner_kind, connection.owner_id = found
-        connection.save(update_fields=["owner", "owner_kind", "owner_id"])
-
-
-def owner_of(connection: Connection) -> Owner | None:
-    """The owner as it was found; None before a test or a first look."""
-    if not connection.owner_id:
-        return None
-    return Owner(
-        OwnerKind(connection.owner_kind), connection.owner_id, connection.owner
-    )
-
-
 def _found_sentence(connection: Connection, owner: Owner) -> str:
     kind = Connection.OwnerKind(owner.kind.value).label
     name = owner.path or connection.server
     return f"{connection.provider_name} answers, and the {kind} {name} is there."
-
-
-def _find_api(connection: Connection) -> None:
-    """Where the API of a GitHub of one's own is: below /api/v3, or at the root. What
-    does not say so leaves the address as it was. Asked without the token: an app has
-    none before its installation is found."""
-    from indexer.providers.github.client import GitHubClient
-
-    if connection.kind != Connection.Kind.GITHUB or not connection.api_url.startswith(
-        connection.web_url
-    ):
-        return
-    usual, before = f"{connection.web_url}/api/v3", connection.api_url
-    for api_url in (usual, connection.web_url):
-        connection.api_url = api_url
-        client = GitHubClient(
-            api_url,
-            token="",
-            budget=Unlimited(),
-            allow_private=settings.MUSTER_ALLOW_PRIVATE,
-        )
-        try:
-            client.rest("GET", "/meta")
-        except (errors.NotFound, errors.BadPayload):
-            continue
-        except errors.AccessDenied:
-            pass  # it answers as an API does; the test says what is wrong
-        connection.save(update_fields=["api_url"])
-        return
-    connection.api_url = before
-
-
-def _find_installation(connection: Connection) -> tuple[Right, ...]:
-    """Which installation of the app is meant: the one named, or the owner's; and what
-    it was allowed."""
-    from indexer.providers.github.apps import rights_of
-
-    app = app_of(connection)
-    if connection.installation_id:
-        found = app.fetch_installation(connection.installation_id)
-    else:
-        found = app.find_installation(connection.owner)
-    connection.installation_id = found.id
-    connection.owner = found.account.login
-    connection.save(update_fields=["installation_id", "owner"])
-    return rights_of(found)
 
 
 def preview(connection: Connection) -> Preview:

@@ -1,8 +1,8 @@
 """Credentials at rest: encrypted with keys that are not in the database.
 
 The keys are MUSTER_ENCRYPTION_KEYS: Fernet keys separated by commas. The first one
-encrypts, all of them decrypt: to change a key, put the new one in front, store the
-credentials again, and drop the old one. Embedded, without that setting, a key is made
+encrypts, all of them decrypt: to change a key, put the new one in front, run
+`manage.py reencrypt`, and drop the old one. Embedded, without that setting, a key is made
 once and kept in MUSTER_DATA/encryption_key, which only we can read."""
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from indexer import jobs
 from indexer.catalog_names import Names
-from indexer.connections import keep_owner, owner_of
+from indexer.connection_owner import keep_owner, owner_of
 from indexer.leases import Held, database_now, hold
 from indexer.models import Connection, Crawl, Repository
 from indexer.providers.base import (

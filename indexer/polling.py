@@ -24,7 +24,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import F, Q, QuerySet
 
 from indexer import hooks, jobs
-from indexer.connections import owner_of
+from indexer.connection_owner import owner_of
 from indexer.crawl import is_unchanged
 from indexer.crypto import WrongKey
 from indexer.discovery import discover
@@ -51,6 +51,7 @@ MAX_PAGES = 30  # of what was pushed lately; then a complete listing is cheaper
 # a crawl of its own is due.
 EARLY = 0.25
 GITLAB_POLLS, GITLAB_POLLS_WITH_HOOK = 3, 12
+REST = timedelta(seconds=10)  # between two looks, if only webhooks ask
 HEARD = timedelta(days=1)  # a webhook that was heard of since then works
 FINE = (Repository.State.OK, Repository.State.EMPTY)
 STATE_OF: Mapping[type[errors.ProviderError], Connection.State] = {
@@ -63,12 +64,15 @@ STATE_OF: Mapping[type[errors.ProviderError], Connection.State] = {
 
 def owed(now: datetime) -> Q:
     """Connections to look at now. One that failed or waits for a rate limit waits
-    until its time comes; one whose token was refused is not used until it changes."""
+    until its time comes; one whose token was refused is not used until it changes.
+    Webhooks that ask again and again have one look for all of them."""
     due = Q(next_poll_at__isnull=True) | Q(next_poll_at__lte=now)
+    rested = Q(polled_at__isnull=True) | Q(polled_at__lte=now - REST)
+    well = Q(state__in=(Connection.State.NEW, Connection.State.OK))
     return (
         Q(is_enabled=True)
         & ~Q(state__in=(Connection.State.DRAFT, Connection.State.DENIED))
-        & (due | (asked() & Q(state__in=(Connection.State.NEW, Connection.State.OK))))
+        & (due | (asked() & well & rested))
     )
 
 

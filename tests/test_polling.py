@@ -282,6 +282,17 @@ def test_a_lost_key_is_said_on_connection_and_repository(
     assert row.state == Repository.State.FAILING
 
 
+def test_webhooks_that_ask_again_and_again_have_one_look(acme: Acme) -> None:
+    connection = looked_at(acme.connect())
+    for _ in range(3):
+        connections.request_poll(connection, wake=False)
+    assert not polling.poll(connection.pk), "just looked at"
+    Connection.objects.update(polled_at=timezone.now() - polling.REST)
+    assert polling.poll(connection.pk)
+    connection.refresh_from_db()
+    assert connection.done_seq == connection.requested_seq
+
+
 def test_F_C1_a_connection_is_looked_at_by_one_worker(acme: Acme) -> None:
     connection = acme.connect()
     lease = polling._claim(connection.pk)

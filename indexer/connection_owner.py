@@ -1,0 +1,75 @@
+"""Where a connection's provider is, and whose repositories it takes, as the provider
+itself says."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from indexer.budgets import Unlimited
+from indexer.models import Connection
+from indexer.providers import errors
+from indexer.providers.base import Owner, OwnerKind, Right
+from indexer.providers.registry import app_of
+
+
+def keep_owner(connection: Connection, owner: Owner) -> None:
+    """Write who the owner is, as the provider spells it."""
+    found = (owner.path[:255], owner.kind.value, owner.id[:64])
+    if found != (connection.owner, connection.owner_kind, connection.owner_id):
+        connection.owner, connection.owner_kind, connection.owner_id = found
+        connection.save(update_fields=["owner", "owner_kind", "owner_id"])
+
+
+def owner_of(connection: Connection) -> Owner | None:
+    """The owner as it was found; None before a test or a first look."""
+    if not connection.owner_id:
+        return None
+    return Owner(
+        OwnerKind(connection.owner_kind), connection.owner_id, connection.owner
+    )
+
+
+def find_api(connection: Connection) -> None:
+    """Where the API of a GitHub of one's own is: below /api/v3, or at the root. What
+    does not say so leaves the address as it was. Asked without the token: an app has
+    none before its installation is found."""
+    from indexer.providers.github.client import GitHubClient
+
+    if connection.kind != Connection.Kind.GITHUB or not connection.api_url.startswith(
+        connection.web_url
+    ):
+        return
+    usual, before = f"{connection.web_url}/api/v3", connection.api_url
+    for api_url in (usual, connection.web_url):
+        connection.api_url = api_url
+        client = GitHubClient(
+            api_url,
+            token="",
+            budget=Unlimited(),
+            allow_private=settings.MUSTER_ALLOW_PRIVATE,
+        )
+        try:
+            client.rest("GET", "/meta")
+        except (errors.NotFound, errors.BadPayload):
+            continue
+        except errors.AccessDenied:
+            pass  # it answers as an API does; the test says what is wrong
+        connection.save(update_fields=["api_url"])
+        return
+    connection.api_url = before
+
+
+def find_installation(connection: Connection) -> tuple[Right, ...]:
+    """Which installation of the app is meant: the one named, or the owner's; and what
+    it was allowed."""
+    from indexer.providers.github.apps import rights_of
+
+    app = app_of(connection)
+    if connection.installation_id:
+        found = app.fetch_installation(connection.installation_id)
+    else:
+        found = app.find_installation(connection.owner)
+    connection.installation_id = found.id
+    connection.owner = found.account.login
+    connection.save(update_fields=["installation_id", "owner"])
+    return rights_of(found)

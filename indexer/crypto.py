@@ -2,8 +2,8 @@
 
 The keys are MUSTER_ENCRYPTION_KEYS: Fernet keys separated by commas. The first one
 encrypts, all of them decrypt: to change a key, put the new one in front, run
-`manage.py reencrypt`, and drop the old one. Embedded, without that setting, a key is made
-once and kept in MUSTER_DATA/encryption_key, which only we can read."""
+`manage.py reencrypt`, and drop the old one. Embedded, without that setting, a key is
+made once and kept in MUSTER_DATA/encryption_key, which only we can read."""
 
 from __future__ import annotations
 

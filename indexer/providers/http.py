@@ -159,7 +159,7 @@ class ProviderSession(requests.Session):
         """One request and its answer, body and all."""
         response = None
         try:
-            left = watch.left()
+            left = watch.left() + 1  # the watch is first
             response = self._adapter.send(
                 request, stream=True, timeout=(left, left), verify=True, proxies={}
             )

@@ -16,6 +16,7 @@ from django.db.models import Count, F, Min, Q
 from django.utils import timezone
 
 from indexer import hooks, wakeup
+from indexer.budgets import forget_budget
 from indexer.connection_addresses import WishRefused, parse_place
 from indexer.connection_owner import (
     find_api,
@@ -195,9 +196,11 @@ def remove_connection(connection: Connection, *, with_repositories: bool) -> Non
         for repository in connection.repositories.all():
             repository.connection = None  # which goes, and need not leave it out
             remove_repository(repository)
+    pk = connection.pk
     with transaction.atomic():
         _leave_repositories(connection)
-        Connection.objects.filter(pk=connection.pk).delete()
+        Connection.objects.filter(pk=pk).delete()
+        transaction.on_commit(lambda: forget_budget(pk))
 
 
 def remove_old_drafts() -> int:

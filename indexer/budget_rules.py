@@ -20,11 +20,14 @@ SAME_RESET = timedelta(seconds=10)
 # Kept for what a person waits for: a tenth of what is allowed, but at least this many,
 # and at most a quarter where little is allowed.
 LEAST_RESERVE = 20
-# Requests in a minute, below the providers' secondary limits: GitHub's are 900 points
-# (a read is one) and 2,000 for GraphQL, GitLab.com's is 2,000 requests. A server that
-# names no limit has none: GitHub Enterprise Server and GitLab begin without.
-PACES = {"github": {"core": 800, "graphql": 1500}, "gitlab": {}}
-OTHER_PACE = {"github": 800, "gitlab": 1500}
+# Requests in a minute, below the secondary limits that two servers document: GitHub's
+# are 900 points (a read is one) and 2,000 for GraphQL, GitLab.com's is 2,000 requests.
+# A server of one's own has none, or says so when it is reached.
+PACES: dict[str, dict[str, int]] = {
+    "github.com": {"core": 800, "graphql": 1500},
+    "gitlab.com": {"core": 1500, "graphql": 1500},
+}
+UNPACED = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,13 @@ class Wish:
     pace: int
 
 
-def pace(kind: str, resource: str, *, urgent: bool) -> int:
-    """Requests in a minute at a provider of this kind. Scheduled work leaves a tenth
-    to what is urgent."""
-    whole = PACES.get(kind, {}).get(resource, OTHER_PACE.get(kind, 800))
+def pace(server: str, resource: str, *, urgent: bool) -> int:
+    """Requests in a minute at a server. Scheduled work leaves a tenth to what is
+    urgent."""
+    known = PACES.get(server)
+    if known is None:
+        return UNPACED
+    whole = known.get(resource, min(known.values()))
     return whole if urgent else whole * 9 // 10
 
 

@@ -185,40 +185,41 @@ class SharedBudget:
         self._database = DatabaseStore(connection_id)
 
     @functools.cached_property
-    def _kind(self) -> str:
-        """The connection's; "" if it is gone. Runs one query."""
+    def _place(self) -> tuple[str, str] | None:
+        """The connection's kind and server; None if it is gone. Runs one query."""
         rows = Connection.objects.filter(pk=self._connection_id)
-        return rows.values_list("kind", flat=True).first() or ""
+        return rows.values_list("kind", "server").first()
 
     def admit(self, resource: str, cost: int = 1) -> None:
         """Take the right to one request. Raises RateLimited."""
-        if self._kind:  # who is gone has no budget, and nothing to come back to
-            limit = pace(self._kind, resource, urgent=self._urgent)
+        if self._place:  # who is gone has no budget, and nothing to come back to
+            kind, server = self._place
+            limit = pace(server, resource, urgent=self._urgent)
             wish = Wish(resource, cost, self._urgent, limit)
             now = timezone.now()
             until = self._ask(lambda store: store.admit(wish, now))
             if until is not None:
                 until = bounded(until, now)
-                place = Connection.Kind(self._kind).label
+                place = Connection.Kind(kind).label
                 raise RateLimited(waiting_sentence(place, until), until)
         self.spent += 1
 
     def record(self, resource: str, told: Told) -> None:
         """What the answer said."""
-        if self._kind:
+        if self._place:
             now = timezone.now()
             self._ask(lambda store: store.record(resource, told, now))
 
     def block(self, resource: str, until: datetime) -> None:
         """Nobody asks before `until`, an hour from now at most."""
-        if self._kind:
+        if self._place:
             until = bounded(until, timezone.now())
             self._ask(lambda store: store.block(resource, until))
 
     def back_off(self) -> datetime:
         """Nobody asks anything for a while. Returns until when."""
         now = timezone.now()
-        if not self._kind:
+        if not self._place:
             return now + UNSAID_WAIT
         return self._ask(lambda store: store.back_off(now))
 

@@ -67,10 +67,13 @@ def rested(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budgets, "_outage", budgets._Outage())
 
 
-def make_connection(kind: str = "github") -> Connection:
+def make_connection(kind: str = "github", server: str = "") -> Connection:
     """With a number that no other test's has: they share a Redis."""
     return Connection.objects.create(
-        pk=uuid4().int >> 70, kind=kind, added_at=START, server="github.com"
+        pk=uuid4().int >> 70,
+        kind=kind,
+        added_at=START,
+        server=server or f"{kind}.com",
     )
 
 
@@ -309,6 +312,15 @@ def test_the_pace_stays_below_the_secondary_limits(
         next_minute = clock.now.replace(second=0) + timedelta(minutes=1)
         assert refused(budget, resource) == next_minute
         clock.now = next_minute
+    forget_budget(connection.pk)
+
+
+def test_a_server_of_ones_own_sets_the_pace(clock: Clock, store: str) -> None:
+    """GitHub Enterprise Server has no secondary limits but those it speaks of."""
+    connection = make_connection(server="ghe.example.com")
+    budget = budget_of(connection.pk)
+    budget.record("core", told(10_000, allowed=10_000))
+    assert admitted(budget, 2_000) == 2_000
     forget_budget(connection.pk)
 
 

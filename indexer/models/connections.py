@@ -1,5 +1,5 @@
 """Connections: the stored right to read an organisation or group over its provider's
-API; the webhooks that tell us of its changes; and what is left of its request budget."""
+API; the webhooks that tell us of its changes; what is left of its request budget."""
 
 from __future__ import annotations
 

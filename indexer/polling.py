@@ -51,6 +51,8 @@ MAX_PAGES = 30  # of what was pushed lately; then a complete listing is cheaper
 # a crawl of its own is due.
 EARLY = 0.25
 GITLAB_POLLS, GITLAB_POLLS_WITH_HOOK = 3, 12
+# A time of a push counts whole seconds: another in the same second does not move it.
+SETTLED = timedelta(seconds=5)
 REST = timedelta(seconds=10)  # between two looks, if only webhooks ask
 HEARD = timedelta(days=1)  # a webhook that was heard of since then works
 FINE = (Repository.State.OK, Repository.State.EMPTY)
@@ -210,7 +212,15 @@ def _pushed_since(
         oldest = page.repositories[-1].pushed_at if page.repositories else None
         if not page.has_more or (newest and oldest and oldest <= newest):
             break
+    if any(map(_is_fresh, changed.values())):
+        first_etag = ""  # the same answer may hold another push next time
     return changed, first_etag
+
+
+def _is_fresh(remote: RemoteRepository) -> bool:
+    """Whether another push may still come in the second of its last one."""
+    at = remote.pushed_at
+    return at is not None and at > database_now() - SETTLED
 
 
 def _rows(connection: Connection) -> QuerySet[Repository]:
@@ -256,12 +266,13 @@ class _Look:
             _say(self.lease, "Looking for changes", 0, len(asked_of))
         found = self.host.fetch_listings(list(asked_of.values())) if asked_of else {}
         self.lease.check()
-        unchanged, differing = [], []
+        unchanged: list[int] = []
+        differing: list[int] = []
         for pk, remote in asked_of.items():
             listing = found.get(remote.id)
             if not isinstance(listing, Listing):
-                self._note_error(rows[pk], listing)
-                self.unknown.add(pk)
+                # Its own crawl has other ways to read it, or says why it cannot.
+                (differing.append if pk in changed else self.unknown.add)(pk)
             elif not is_unchanged(rows[pk], listing):
                 differing.append(pk)
             elif rows[pk].state in FINE:
@@ -298,11 +309,6 @@ class _Look:
             last_delivery_at__gte=self.now - HEARD,
         ).exists()
 
-    def _note_error(self, row: Repository, error: errors.ProviderError | None) -> None:
-        """One that could not be read alone: its own crawl, when it is due, says why."""
-        if error is not None:
-            logger.info("%s was not looked at: %s", row.name, error.sentence)
-
     def _write(
         self,
         unchanged: Sequence[int],
@@ -317,7 +323,7 @@ class _Look:
         jobs.request_crawls(differing, trigger=Crawl.Trigger.POLL)
         pushed = []
         for pk, remote in changed.items():
-            if pk in rows and pk not in self.unknown:
+            if pk in rows and pk not in self.unknown and not _is_fresh(remote):
                 rows[pk].pushed_at = remote.pushed_at
                 pushed.append(rows[pk])
         Repository.objects.bulk_update(pushed, ["pushed_at"], batch_size=200)

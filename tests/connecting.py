@@ -6,8 +6,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from django.utils import timezone
 
 from indexer import connections, polling, turns
 from indexer.connections import Wish
@@ -32,6 +35,7 @@ class Acme:
         bare = folder / f"{name}-{len(self.remotes)}.git"
         remote = simple_repository(bare)
         self.remotes[f"{owner}/{name}"] = remote
+        what.setdefault("pushed_at", timezone.now() - timedelta(hours=1))
         return self.server.add_repository(f"{owner}/{name}", bare, **what)
 
     def add_copies(self, count: int) -> None:
@@ -40,7 +44,11 @@ class Acme:
         for number in range(count):
             bare = self.root / f"copy-{number}.git"
             shutil.copytree(first, bare)
-            self.server.add_repository(f"acme/copy-{number:04}", bare)
+            self.server.add_repository(
+                f"acme/copy-{number:04}",
+                bare,
+                pushed_at=timezone.now() - timedelta(hours=1),
+            )
 
     def release(self, path: str, tag: str = "churn@v9.0.0") -> None:
         """Push one more version."""

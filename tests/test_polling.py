@@ -70,14 +70,44 @@ def test_a_push_is_seen_and_crawled(acme: Acme) -> None:
 def test_a_push_that_changed_no_tag_is_looked_at_and_not_crawled(acme: Acme) -> None:
     acme.add("churn")
     connection = looked_at(acme.filled())
-    acme.server.touch("acme/churn")
+    at = timezone.now().replace(microsecond=0) - timedelta(minutes=1)
+    acme.server.touch("acme/churn", at)
     looked_at(connection)
     assert turns.plan() == []
-    row = Repository.objects.get()
-    assert row.pushed_at == acme.server.repository("acme/churn").pushed_at
+    assert Repository.objects.get().pushed_at == at
     before = len(acme.server.requests)
     looked_at(connection)
     assert len(asked(acme, before)) <= 1, "and not again"
+
+
+def test_a_second_push_in_the_same_second_is_seen(acme: Acme) -> None:
+    """GitHub counts whole seconds, so `pushed_at` is the same after it."""
+    acme.add("churn")
+    connection = looked_at(acme.filled())
+    at = timezone.now()
+    acme.server.touch("acme/churn", at)
+    connection = looked_at(connection)
+    assert turns.plan() == []
+    acme.release("acme/churn")
+    acme.server.touch("acme/churn", at)
+    looked_at(connection)
+    assert turns.plan() == [Repository.objects.get().pk]
+
+
+def test_what_a_batch_cannot_tell_is_left_to_a_crawl(acme: Acme) -> None:
+    """A ref that JSON cannot hold: the crawl reads it through a mirror."""
+    acme.add("churn")
+    connection = looked_at(acme.filled())
+    remote = acme.remotes["acme/churn"]
+    remote.refs[b"refs/tags/\xff"] = remote.refs[b"refs/heads/main"]
+    remote.finish()
+    acme.server.touch("acme/churn", timezone.now() - timedelta(minutes=1))
+    connection = looked_at(connection)
+    assert turns.crawl_owed() == 1
+    row = Repository.objects.get()
+    assert (row.state, row.read_by) == (Repository.State.OK, Connection.Way.MIRROR)
+    looked_at(connection)
+    assert turns.plan() == [], "and not again"
 
 
 def test_tags_that_moved_nothing_are_found_by_the_daily_look(

@@ -2,16 +2,23 @@
 
 A query asks for 25 repositories; one that GitHub cannot finish in its ten seconds is
 asked again in halves. A repository with more than a hundred tags is asked for them once
-more, by REST, which gives all at once."""
+more, by REST, which gives all at once. A server without GraphQL is asked for each one
+by REST."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from indexer.providers.base import Listing, RemoteRepository
-from indexer.providers.errors import BadPayload, ProviderError, RateLimited, Unavailable
+from indexer.providers.errors import (
+    BadPayload,
+    NotFound,
+    ProviderError,
+    RateLimited,
+    Unavailable,
+)
 from indexer.providers.github.client import GitHubClient, clean, query_error
 from indexer.providers.github.queries import (
     BATCH,
@@ -19,7 +26,7 @@ from indexer.providers.github.queries import (
     listings_query,
     parse_listings,
 )
-from indexer.providers.github.refs import fetch_refs
+from indexer.providers.github.refs import fetch_listing_by_rest, fetch_refs
 from indexer.providers.objects import NeedsMirror
 
 Outcome = Listing | ProviderError
@@ -43,6 +50,10 @@ def fetch_listings(
         batch = waiting.pop()
         try:
             found |= _fetch_batch(client, batch)
+        except NotFound as error:
+            if error.status != 404:
+                raise
+            return {each.id: _by_rest(client, each) for each in repositories}
         except Unavailable as error:
             if error.status not in TOO_MUCH:
                 raise
@@ -92,8 +103,21 @@ def _completed(
     """The listing with all tags, those that did not fit into the query too."""
     if told.has_all_tags:
         return told.listing
+    return _outcome(lambda: _with_all_tags(client, repository, told))
+
+
+def _by_rest(client: GitHubClient, repository: RemoteRepository) -> Outcome:
+    return _outcome(
+        lambda: fetch_listing_by_rest(
+            client, repository.path, repository_id=repository.id
+        )
+    )
+
+
+def _outcome(fetch: Callable[[], Listing]) -> Outcome:
+    """The listing, or what is wrong with this repository alone."""
     try:
-        refs = fetch_refs(client, repository.path, "tags", at_least=told.tags)
+        return fetch()
     except NeedsMirror as error:
         return BadPayload(error.reason)
     except RateLimited:
@@ -102,6 +126,12 @@ def _completed(
         if error.status == 401:
             raise
         return error
+
+
+def _with_all_tags(
+    client: GitHubClient, repository: RemoteRepository, told: PartOfListing
+) -> Listing:
+    refs = fetch_refs(client, repository.path, "tags", at_least=told.tags)
     return replace(
         told.listing,
         tags={name: object_id for name, (object_id, _) in refs.items()},

@@ -160,6 +160,20 @@ def test_a_server_that_is_down_is_not_asked_for_every_repository(
     assert github.count(GRAPHQL) <= 6
 
 
+def test_a_server_without_graphql_is_asked_by_rest(
+    github: GitHubServer, host: GitHubHost, tmp_path: Path
+) -> None:
+    bare = tagged(tmp_path / "many.git", 120)
+    repositories = add(github, host, bare, 2)
+    github.delete(repositories[1].path)
+    github.fault(GRAPHQL, status=404, body={"message": "Not Found"}, times=None)
+    found = host.fetch_listings(repositories)
+    listing = told(found, repositories[0])
+    assert listing.fingerprint == by_git(bare, tmp_path).fingerprint
+    assert type(found[repositories[1].id]) is NotFound
+    assert github.count(GRAPHQL) == 1
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [

@@ -64,6 +64,14 @@ def test_no_secret_stands_in_compose_or_in_the_image() -> None:
     assert re.search(r"^USER muster$", dockerfile, re.MULTILINE)
 
 
+def test_a_site_is_told_the_settings_that_its_pages_speak_of() -> None:
+    """Each stands in docs/configuration.md; a team sets them in `.env`."""
+    told = compose()["services"]["worker"]["environment"]
+    for name in ("POLL", "DISCOVERY", "RECONCILE", "CRAWL"):
+        assert told[f"MUSTER_{name}_INTERVAL"].startswith("${MUSTER_"), name
+    assert told["MUSTER_PUBLIC_URL"] == "${MUSTER_PUBLIC_URL:-}"
+
+
 def test_make_secrets_makes_every_key_that_compose_names(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     made = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -11,12 +12,14 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 # Comes with every virtual environment, not with our requirements.
 TOOLS = {"pip", "setuptools", "wheel"}
+RUNTIME = "requirements.txt"
 
 
 def listed(name: str) -> Iterator[Requirement]:
@@ -77,11 +80,40 @@ def test_V1_every_package_we_need_is_pinned_to_what_is_installed() -> None:
     assert set(pinned) - everything == set(), "pinned, but nobody needs it"
 
 
-def test_every_requirement_says_why() -> None:
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    for line in text.splitlines():
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_says_why(name: str) -> None:
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if "==" in line:
             assert re.search(r"#\s+\S+", line), line
+
+
+def test_what_we_import_by_name_we_pin_by_name() -> None:
+    """A package that only another one requires may go with that one's next version."""
+    own = {canonicalize_name(requirement.name) for requirement in listed(RUNTIME)}
+    by_module = metadata.packages_distributions()
+    imported = {
+        module
+        for folder in ("indexer", "registry_site")
+        for path in (ROOT / folder).rglob("*.py")
+        for module in modules(path)
+        if module not in sys.stdlib_module_names and module in by_module
+    }
+    assert {"requests", "urllib3"} <= imported
+    unpinned = {
+        module
+        for module in imported
+        if not {canonicalize_name(name) for name in by_module[module]} & own
+    }
+    assert unpinned == set()
+
+
+def modules(path: Path) -> Iterator[str]:
+    """The packages that a file of ours imports, by their modules."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
 
 
 def test_V1_the_site_and_both_queues_start_with_the_runtime_packages_alone(

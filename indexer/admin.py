@@ -1,8 +1,8 @@
 """Django's administration: accounts, and a look at the rows.
 
 What a crawl derives is read-only here: a change would be gone with the next one.
-Credentials are never shown; repositories are added and changed on their own pages,
-where addresses are checked."""
+Credentials are never shown; repositories and connections are added and changed on
+their own pages, where addresses are checked and a token stays with its server."""
 
 from __future__ import annotations
 
@@ -12,13 +12,41 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from indexer.models import Artifact, Crawl, Event, Problem, Repository, Tag
+from indexer.models import (
+    Artifact,
+    Connection,
+    Crawl,
+    Delivery,
+    Event,
+    FormerName,
+    Hook,
+    Problem,
+    Repository,
+    RequestBudget,
+    Tag,
+)
+
+SECRETS = ("secret", "access")  # encrypted, in whatever row
 
 
 class LookOnly(admin.ModelAdmin):  # type: ignore[type-arg]
     """A list and a page for each row, and nothing to change."""
 
     show_full_result_count = False
+    list_related: tuple[str, ...] = ()
+
+    def get_exclude(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> tuple[str, ...]:
+        return SECRETS
+
+    def lookup_allowed(
+        self, lookup: str, value: str, request: HttpRequest | None = None
+    ) -> bool:
+        """Not even by a filter in the address can a credential be guessed at."""
+        if set(lookup.split("__")) & set(SECRETS):
+            return False
+        return super().lookup_allowed(lookup, value, request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -44,23 +72,12 @@ class LookOnly(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related(*self.list_related)
 
-    list_related: tuple[str, ...] = ()
-
 
 @admin.register(Repository)
 class RepositoryAdmin(LookOnly):
     list_display = ("name", "state", "last_crawl_at", "model_count", "problem_count")
     list_filter = ("state", "is_enabled", "provider")
     search_fields = ("name", "url")
-    exclude = ("secret",)
-
-    def lookup_allowed(
-        self, lookup: str, value: str, request: HttpRequest | None = None
-    ) -> bool:
-        """Not even by a filter in the address can a credential be guessed at."""
-        if lookup.startswith("secret"):
-            return False
-        return super().lookup_allowed(lookup, value, request)
 
 
 @admin.register(Artifact)
@@ -97,3 +114,36 @@ class CrawlAdmin(LookOnly):
     list_display = ("repository", "status", "trigger", "started_at", "finished_at")
     list_related = ("repository",)
     list_filter = ("status", "trigger")
+
+
+@admin.register(Connection)
+class ConnectionAdmin(LookOnly):
+    list_display = ("__str__", "kind", "state", "polled_at", "discovered_at")
+    list_filter = ("kind", "state", "is_enabled")
+    search_fields = ("server", "owner")
+
+
+@admin.register(Hook)
+class HookAdmin(LookOnly):
+    list_display = ("uuid", "connection", "repository", "state", "last_delivery_at")
+    list_related = ("connection", "repository")
+    list_filter = ("state",)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(LookOnly):
+    list_display = ("delivery_id", "event", "outcome", "received_at")
+    list_filter = ("event",)
+
+
+@admin.register(RequestBudget)
+class RequestBudgetAdmin(LookOnly):
+    list_display = ("connection", "resource", "remaining", "allowed", "reset_at")
+    list_related = ("connection",)
+
+
+@admin.register(FormerName)
+class FormerNameAdmin(LookOnly):
+    list_display = ("name", "repository", "until")
+    list_related = ("repository",)
+    search_fields = ("name",)

@@ -6,8 +6,16 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.test import Client
+from django.utils import timezone
 
-from indexer.models import Repository
+from indexer.models import (
+    Delivery,
+    FormerName,
+    Hook,
+    Repository,
+    RequestBudget,
+)
+from tests.views.connection_rows import make_connection
 from tests.views.test_hostile_text import MARKS, hostile_repository
 
 MODELS = sorted(
@@ -17,8 +25,26 @@ MODELS = sorted(
 )
 
 
+SECRET = "canary-2718"
+
+
 def test_the_rows_people_ask_for_are_there() -> None:
     assert {"repository", "artifact", "event", "problem", "crawl"} <= set(MODELS)
+    assert {"connection", "hook", "delivery", "requestbudget"} <= set(MODELS)
+
+
+def connected() -> None:
+    """One row of each kind that a connection has, with credentials in them."""
+    connection = make_connection(
+        secret=SECRET, access=SECRET, account=MARKS[0], message=MARKS[0]
+    )
+    hook = Hook.objects.create(connection=connection, secret=SECRET, message=MARKS[0])
+    now = timezone.now()
+    Delivery.objects.create(hook=hook, event=MARKS[0], received_at=now)
+    RequestBudget.objects.create(connection=connection, resource=MARKS[0][:20])
+    repository = Repository.objects.get()
+    FormerName.objects.create(name=MARKS[0], repository=repository, until=now)
+    Repository.objects.update(secret=SECRET, connection=connection)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -26,7 +52,7 @@ def test_X1_a_row_is_shown_as_text_and_cannot_be_changed(
     alice: Client, bob: Client, name: str
 ) -> None:
     hostile_repository(MARKS[0])
-    Repository.objects.update(secret="canary-2718")
+    connected()
     row = apps.get_model("indexer", name)._default_manager.first()
     assert row is not None
     for address in (
@@ -46,14 +72,36 @@ def test_X1_a_row_is_shown_as_text_and_cannot_be_changed(
     assert alice.get(f"/admin/indexer/{name}/add/").status_code == 403
 
 
-@pytest.mark.parametrize(
-    "query", ["secret=x", "secret__startswith=canary", "secret__regex=.", "q=canary"]
+GUESSES = (
+    "secret",
+    "access__regex",
+    "repository__secret__startswith",
+    "connection__secret__startswith",
+    "connection__access__startswith",
+    "hook__secret__startswith",
+    "hook__connection__secret__startswith",
 )
-def test_K1_no_filter_finds_repositories_by_their_credential(
-    alice: Client, query: str
-) -> None:
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_K1_no_filter_finds_rows_by_a_credential(alice: Client, name: str) -> None:
+    """Their own, or that of the repository, connection or webhook they belong to."""
     hostile_repository(MARKS[0])
-    Repository.objects.update(secret="canary-2718", name="found")
-    response = alice.get(f"/admin/indexer/repository/?{query}")
-    assert response.status_code == (200 if query == "q=canary" else 400)
-    assert b">found<" not in response.content
+    connected()
+    for guess in GUESSES:
+        response = alice.get(f"/admin/indexer/{name}/?{guess}=canary")
+        assert response.status_code == 400, guess
+
+
+def test_K1_no_search_finds_rows_by_their_credential(alice: Client) -> None:
+    hostile_repository(MARKS[0])
+    connected()
+    searched = [
+        model._meta.model_name
+        for model, shown in admin.site._registry.items()
+        if model._meta.app_label == "indexer" and shown.search_fields
+    ]
+    assert {"repository", "connection"} <= set(searched)
+    for name in searched:
+        response = alice.get(f"/admin/indexer/{name}/?q=canary")
+        assert not response.context["cl"].queryset.exists(), name

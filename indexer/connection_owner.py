@@ -3,6 +3,8 @@ itself says."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 
 from indexer.budgets import Unlimited
@@ -12,12 +14,32 @@ from indexer.providers.base import Owner, OwnerKind, Right
 from indexer.providers.registry import app_of
 
 
+def write(connection: Connection, **fields: Any) -> None:
+    """Write what the provider said. Raises Unavailable, and writes nothing, if the
+    connection leads elsewhere by now: an answer may take long, and what one server
+    said must not decide where the token of another goes."""
+    as_asked = Connection.objects.filter(
+        pk=connection.pk,
+        web_url=connection.web_url,
+        owner=connection.owner,
+        app_id=connection.app_id,
+    )
+    if not as_asked.update(**fields):
+        raise errors.Unavailable(
+            f"The connection was changed or removed while {connection.provider_name} "
+            "was asked. Try again."
+        )
+    for name, value in fields.items():
+        setattr(connection, name, value)
+
+
 def keep_owner(connection: Connection, owner: Owner) -> None:
-    """Write who the owner is, as the provider spells it."""
+    """Write who the owner is, as the provider spells it. Raises Unavailable as
+    `write` does."""
     found = (owner.path[:255], owner.kind.value, owner.id[:64])
     if found != (connection.owner, connection.owner_kind, connection.owner_id):
-        connection.owner, connection.owner_kind, connection.owner_id = found
-        connection.save(update_fields=["owner", "owner_kind", "owner_id"])
+        path, kind, number = found
+        write(connection, owner=path, owner_kind=kind, owner_id=number)
 
 
 def owner_of(connection: Connection) -> Owner | None:
@@ -39,9 +61,7 @@ def find_api(connection: Connection) -> None:
         connection.web_url
     ):
         return
-    usual, before = f"{connection.web_url}/api/v3", connection.api_url
-    for api_url in (usual, connection.web_url):
-        connection.api_url = api_url
+    for api_url in (f"{connection.web_url}/api/v3", connection.web_url):
         client = GitHubClient(
             api_url,
             token="",
@@ -54,9 +74,8 @@ def find_api(connection: Connection) -> None:
             continue
         except errors.AccessDenied:
             pass  # it answers as an API does; the test says what is wrong
-        connection.save(update_fields=["api_url"])
+        write(connection, api_url=api_url)
         return
-    connection.api_url = before
 
 
 def find_installation(connection: Connection) -> tuple[Right, ...]:
@@ -69,7 +88,5 @@ def find_installation(connection: Connection) -> tuple[Right, ...]:
         found = app.fetch_installation(connection.installation_id)
     else:
         found = app.find_installation(connection.owner)
-    connection.installation_id = found.id
-    connection.owner = found.account.login
-    connection.save(update_fields=["installation_id", "owner"])
+    write(connection, installation_id=found.id, owner=found.account.login)
     return rights_of(found)

@@ -23,8 +23,10 @@ from indexer.connection_owner import (
     find_installation,
     keep_owner,
     owner_of,
+    write,
 )
 from indexer.crypto import WrongKey, decrypt, encrypt
+from indexer.jobs import FREE
 from indexer.models import Connection, Crawl, Repository
 from indexer.providers.base import Ability, Owner, RemoteRepository, Right
 from indexer.providers.errors import ProviderError
@@ -144,6 +146,8 @@ def change_connection(connection: Connection, wish: Wish, *, by: str = "") -> No
             connection.message = "Enter a token for the new server."
     with transaction.atomic():
         connection.save(update_fields=CHANGED)
+        # A look that runs is at what was there before: it ends and writes nothing.
+        Connection.objects.filter(pk=connection.pk).update(**FREE)
         if moved:
             _leave_repositories(connection)
         if connection.state == Connection.State.NEW:
@@ -321,20 +325,20 @@ def test_connection(connection: Connection) -> Findings:
             by_ability.get(right.ability, right) if right.granted is None else right
             for right in rights.rights
         )
+        keep_owner(connection, owner)
+        write(
+            connection,
+            account=rights.account[:255],
+            rights=[
+                {"ability": r.ability.value, "granted": r.granted, "sentence": r.sentence}
+                for r in told
+            ],
+            token_expires_at=rights.expires_at,
+            tested_at=timezone.now(),
+        )
     except (ProviderError, WrongKey) as error:
         sentence = error.sentence if isinstance(error, ProviderError) else str(error)
         return Findings(works=False, sentence=sentence)
-    keep_owner(connection, owner)
-    connection.account = rights.account[:255]
-    connection.rights = [
-        {"ability": r.ability.value, "granted": r.granted, "sentence": r.sentence}
-        for r in told
-    ]
-    connection.token_expires_at = rights.expires_at
-    connection.tested_at = timezone.now()
-    connection.save(
-        update_fields=["account", "rights", "token_expires_at", "tested_at"]
-    )
     reading = next((r for r in told if r.ability is Ability.READ), None)
     refusal = reading.sentence if reading and reading.granted is False else ""
     if not refusal and connection.state == Connection.State.DENIED:

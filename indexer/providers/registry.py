@@ -20,7 +20,7 @@ from indexer.budgets import Budget, Unlimited, budget_of, budget_state
 from indexer.crypto import decrypt, encrypt
 from indexer.models import Connection
 from indexer.providers.base import Host, Provider, ProviderFactory, Remote
-from indexer.providers.errors import AccessDenied
+from indexer.providers.errors import AccessDenied, AddressRefused, Unavailable
 from indexer.providers.git.reader import GitProvider
 
 if TYPE_CHECKING:
@@ -134,12 +134,28 @@ def client_for(
     return gitlab_client(connection, budget)
 
 
+def api_of(connection: Connection) -> str:
+    """Where its API is. Raises AddressRefused for an address that is not of its own
+    server: its token would go there."""
+    api, web = connection.api_url, connection.web_url
+    is_own = api == web or api.startswith(f"{web}/")
+    # GitHub's own have a host of their own for it, whoever runs the page.
+    if connection.server == "github.com" or connection.server.endswith(".ghe.com"):
+        is_own = is_own or api == f"https://api.{connection.server}"
+    if not is_own:
+        raise AddressRefused(
+            "The address of the API is not of this connection's server. Enter the "
+            "connection's address and token anew."
+        )
+    return api
+
+
 def github_client(connection: Connection, budget: Budget) -> GitHubClient:
     """`client_for` a GitHub."""
     from indexer.providers.github.client import GitHubClient
 
     return GitHubClient(
-        connection.api_url,
+        api_of(connection),
         token=token_of(connection, budget),
         budget=budget,
         allow_private=settings.MUSTER_ALLOW_PRIVATE,
@@ -151,7 +167,7 @@ def gitlab_client(connection: Connection, budget: Budget) -> GitLabClient:
     from indexer.providers.gitlab.client import GitLabClient
 
     return GitLabClient(
-        connection.api_url,
+        api_of(connection),
         token=token_of(connection, budget),
         budget=budget,
         allow_private=settings.MUSTER_ALLOW_PRIVATE,
@@ -176,7 +192,7 @@ def app_of(connection: Connection, budget: Budget | None = None) -> GitHubApp:
     from indexer.providers.github.apps import GitHubApp
 
     return GitHubApp(
-        connection.api_url,
+        api_of(connection),
         app_id=connection.app_id,
         private_key=decrypt(connection.secret) if connection.secret else "",
         budget=budget or _budget(connection, urgent=True),
@@ -206,7 +222,11 @@ def token_of(connection: Connection, budget: Budget) -> str:
 
 
 def _take_access(connection: Connection, row: Connection, budget: Budget) -> None:
-    """Give `connection` the token its `row` has, or a new one for both."""
+    """Give `connection` the token its `row` has, or a new one for both. Raises
+    Unavailable if the row leads elsewhere by now."""
+    for name in ("api_url", "app_id", "installation_id"):
+        if getattr(row, name) != getattr(connection, name):
+            raise Unavailable("The connection was changed meanwhile. Try again.")
     if not _is_fresh(row, timezone.now()):
         access = app_of(connection, budget).create_access(connection.installation_id)
         row.access, row.access_expires_at = encrypt(access.token), access.expires_at

@@ -111,7 +111,9 @@ def poll(connection_id: int) -> bool:
         except (errors.ProviderError, WrongKey) as error:
             _fail(lease, error)
         except DatabaseError:
-            raise  # the lease runs out, and the scheduler wakes another
+            if Connection.objects.filter(pk=lease.pk).exists():
+                raise  # the lease runs out, and the scheduler wakes another
+            logger.info("Connection %s was removed during a look at it.", lease.pk)
         except Exception as error:
             logger.exception("The look at connection %s failed", lease.pk)
             _fail(lease, error)
@@ -372,7 +374,9 @@ def _fail(lease: Held, error: Exception) -> None:
     """Write why a look failed and when the next comes. What was asked for is still
     owed then."""
     now = database_now()
-    row = Connection.objects.only("failures", "kind").get(pk=lease.pk)
+    row = Connection.objects.only("failures", "kind").filter(pk=lease.pk).first()
+    if row is None:
+        return  # removed meanwhile
     state, failures = Connection.State.FAILING, row.failures + 1
     for kind, found in STATE_OF.items():
         if isinstance(error, kind):

@@ -11,10 +11,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import big, crawl, pages
+from bench import big, connections, crawl, pages
 from bench.measure import Table
 
-PARTS = {"crawl": crawl.measure, "pages": pages.measure, "big": big.measure}
+PARTS = {
+    "crawl": crawl.measure,
+    "connections": connections.measure,
+    "pages": pages.measure,
+    "big": big.measure,
+}
 
 
 def main(names: list[str]) -> int:

@@ -8,7 +8,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import PYTHON, ROOT, Failed, Run, Table, inherited, manage, run
+from bench.measure import (
+    PYTHON,
+    ROOT,
+    Failed,
+    Run,
+    Table,
+    family,
+    high_water,
+    inherited,
+    manage,
+    run,
+)
 from bench.tags import add_tag, make_repository
 
 GTO = str(Path(PYTHON).with_name("gto"))
@@ -202,7 +213,7 @@ def worker_peak(place: Place, tags: int) -> tuple[float, float]:
     peak = 0.0
     try:
         while time.perf_counter() - begun < 600:
-            peak = max(peak, *map(_high_water, _family(worker.pid)))
+            peak = max(peak, *map(high_water, family(worker.pid)))
             if _tags_indexed(place) >= tags:
                 return peak, time.perf_counter() - begun
             time.sleep(0.05)
@@ -220,25 +231,3 @@ def _tags_indexed(place: Place) -> int:
         count: int = rows.execute("SELECT count(*) FROM indexer_tag").fetchone()[0]
     rows.close()
     return count
-
-
-def _family(pid: int) -> list[int]:
-    """The process and its children, by /proc."""
-    found = [pid]
-    for parent in found:
-        children = Path(f"/proc/{parent}/task/{parent}/children")
-        if children.exists():
-            found += [int(child) for child in children.read_text().split()]
-    return found
-
-
-def _high_water(pid: int) -> float:
-    """The most memory a process ever had, in megabytes; 0 if it is gone."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    return next(
-        (int(line.split()[1]) / 1024 for line in text.splitlines() if "VmHWM" in line),
-        0.0,
-    )

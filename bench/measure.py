@@ -73,6 +73,47 @@ def manage(*arguments: str, environment: Mapping[str, str]) -> Run:
     return run([PYTHON, "manage.py", *arguments], environment=environment)
 
 
+def family(pid: int) -> list[int]:
+    """The process and its children, by /proc."""
+    found = [pid]
+    for parent in found:
+        children = Path(f"/proc/{parent}/task/{parent}/children")
+        if children.exists():
+            found += [int(child) for child in children.read_text().split()]
+    return found
+
+
+def high_water(pid: int) -> float:
+    """The most memory a process ever had, in megabytes; 0 if it is gone."""
+    return _memory(pid, "VmHWM")
+
+
+def resident(pid: int) -> float:
+    """The memory a process has, in megabytes; 0 if it is gone."""
+    return _memory(pid, "VmRSS")
+
+
+def processor(pid: int) -> float:
+    """The seconds of processor that a process took so far; 0 if it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return 0.0
+    fields = text.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory(pid: int, line_of: str) -> float:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return next(
+        (int(line.split()[1]) / 1024 for line in text.splitlines() if line_of in line),
+        0.0,
+    )
+
+
 @dataclass(slots=True)
 class Table:
     """What was measured against what is required."""

@@ -50,6 +50,20 @@ def make_model(folder: Path, versions: int) -> None:
     _import(folder, stream)
 
 
+def make_registries(folder: Path, tags: int, files: int = 5) -> None:
+    """Write a bare repository of `tags` annotated tags, each on a commit of its own
+    that changes one of `files` files with artifacts."""
+    stream: list[bytes] = []
+    for number in range(tags):
+        stream += _release(number, files)
+    _import(folder, stream)
+
+
+def add_release(folder: Path, number: int, files: int = 5) -> None:
+    """One more version in a repository of `make_registries`, with its commit."""
+    _read_stream(folder, _release(number, files, parent=b"refs/heads/main^0"))
+
+
 def add_tag(folder: Path, number: int) -> None:
     """Register one more version on the head."""
     when = f"{START + 10_000_000 + number} +0000"
@@ -64,12 +78,32 @@ def add_tag(folder: Path, number: int) -> None:
 def _import(folder: Path, stream: Iterable[bytes]) -> None:
     subprocess.run(["git", "init", "-q", "--bare", str(folder)], check=True)
     _git(folder, "symbolic-ref", "HEAD", "refs/heads/main")
+    _read_stream(folder, stream)
+    _git(folder, "pack-refs", "--all")
+
+
+def _read_stream(folder: Path, stream: Iterable[bytes]) -> None:
     subprocess.run(
         ["git", "--git-dir", str(folder), "fast-import", "--quiet"],
         input=b"".join(stream),
         check=True,
     )
-    _git(folder, "pack-refs", "--all")
+
+
+def _release(number: int, files: int, parent: bytes = b"") -> Iterator[bytes]:
+    """A commit that changes a file (the first writes all), and its tag."""
+    when = b"%d +0000" % (START + 60 * number)
+    changed = number % files
+    yield b"commit refs/heads/main\nmark :1\ncommitter %s %s\n" % (WHO, when)
+    yield _data(b"Train model-%d" % changed)
+    if parent:
+        yield b"from %s\n" % parent
+    for file in [changed] if number else range(files):
+        text = b"artifacts:\n  model:\n    type: model\n    path: m-%d.pkl\n" % number
+        yield b"M 100644 inline team-%d/dvc.yaml\n" % file + _data(text)
+    name = b"team-%d=model@v1.%d.0" % (changed, number // files)
+    yield b"tag %s\nfrom :1\ntagger %s %s\n" % (name, WHO, when)
+    yield _data(b"Release " + name)
 
 
 def _stream(tags: int, *, together: bool) -> Iterator[bytes]:

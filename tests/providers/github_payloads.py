@@ -25,6 +25,7 @@ from tests.providers.github_state import (
 from tests.providers.object_store import GitObject, kind_of, text
 
 TRUNCATED_AT = 1_000_000  # bytes of a file that `contents` gives
+MAX_TREE = 7_000_000  # of a tree with all in it
 DOCUMENTATION = "https://docs.github.com/rest"
 REPOSITORY_URLS = {
     "archive_url": "/{archive_format}{/ref}",
@@ -276,13 +277,16 @@ class Payloads:
         }
 
     def tree(self, row: Repository, oid: str, *, deep: bool, limit: int) -> JSON:
-        """A tree, with the trees in it if `deep`, cut at `limit` entries."""
+        """A tree, with the trees in it if `deep`, cut at `limit` entries and at 7 MB
+        (docs.github.com/en/rest/git/trees)."""
         base = self.repository_url(row)
         listed = row.store.walk(oid) if deep else row.store.get(oid).entries()  # type: ignore[union-attr]
         entries: list[JSON] = []
         truncated = False
+        size = 0
         for mode, path, child in listed:
-            if len(entries) == limit:
+            size += len(path) + len(base) + 150
+            if len(entries) == limit or size > MAX_TREE:
                 truncated = True
                 break
             kind = kind_of(mode)

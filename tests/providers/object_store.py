@@ -222,13 +222,23 @@ class ObjectStore:
             mode, _, tree = hit
         return (mode, tree) if tree else None
 
-    def walk(self, oid: str, base: bytes = b"") -> Iterator[tuple[int, bytes, str]]:
+    def walk(self, oid: str) -> Iterator[tuple[int, bytes, str]]:
         """All entries of a tree and the trees in it: mode, whole path, id."""
+        waiting = [self._entries(oid, b"")]
+        while waiting:
+            entry = next(waiting[-1], None)
+            if entry is None:
+                waiting.pop()
+                continue
+            yield entry
+            mode, path, child = entry
+            if kind_of(mode) == "tree":
+                waiting.append(self._entries(child, path + b"/"))
+
+    def _entries(self, oid: str, base: bytes) -> Iterator[tuple[int, bytes, str]]:
         tree = self.get(oid)
         for mode, name, child in tree.entries() if tree else ():
             yield mode, base + name, child
-            if kind_of(mode) == "tree":
-                yield from self.walk(child, base + name + b"/")
 
     def history(self, oid: str, path: str = "") -> Iterator[str]:
         """Commits from here, newest first; with a path, those that changed it."""

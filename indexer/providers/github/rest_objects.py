@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from indexer.core.snapshot import ObjectType
-from indexer.providers.errors import BadPayload, NotFound, Refused
+from indexer.providers.errors import BadPayload, NotFound, Refused, TooLarge
 from indexer.providers.github.client import GitHubClient, repository_path
 from indexer.providers.github.memory import Memory, signer_of, words
 from indexer.providers.github.queries import as_object, odd, parse_id
@@ -23,7 +23,8 @@ from indexer.providers.github.raw_objects import (
     tag_bodies,
     tree_bodies,
 )
-from indexer.providers.objects import NeedsMirror
+from indexer.providers.objects import Header, NeedsMirror
+from indexer.yamlio import MAX_BYTES
 
 MODE = re.compile(r"0?[0-7]{5,6}")
 
@@ -81,7 +82,11 @@ class RestObjects:
         self._memory.keep(ObjectType.COMMIT, commit_id, bodies)
 
     def fetch_blob(self, blob_id: str) -> None:
-        """https://docs.github.com/en/rest/git/blobs#get-a-blob"""
+        """https://docs.github.com/en/rest/git/blobs#get-a-blob
+        One that its tree says is too large to be read anyway is not asked for."""
+        header = self._memory.header(blob_id)
+        if header is not None and header.size > MAX_BYTES:
+            return
         told = self._get(f"blobs/{blob_id}")
         if told is None:
             return
@@ -110,12 +115,19 @@ class RestObjects:
             place, entry = _entry(item)
             above, _, _ = place.rpartition("/")
             folders.setdefault(above, []).append(entry)
+            self._note_large(item, entry)
             if entry.mode == FOLDER:
                 folders.setdefault(place, [])
                 ids[place] = entry.object_id
         for place, entries in folders.items():
             if place in ids:
                 self._memory.keep(ObjectType.TREE, ids[place], tree_bodies(entries))
+
+    def _note_large(self, item: Mapping[str, Any], entry: Entry) -> None:
+        """Remember a file that is too large to be read."""
+        size = item.get("size")
+        if isinstance(size, int) and size > MAX_BYTES:
+            self._memory.headers[entry.object_id] = Header(ObjectType.BLOB, size)
 
     def fetch(
         self, object_ids: Iterable[str], kind: ObjectType, *, again: bool = False
@@ -135,12 +147,13 @@ class RestObjects:
     def _get(
         self, what: str, parameters: Mapping[str, Any] | None = None
     ) -> dict[str, Any] | None:
-        """The answer; None if there is no such object, or GitHub will not tell it."""
+        """The answer; None if there is no such object, or GitHub will not tell it, or
+        tells more than we take."""
         try:
             answer = self._client.rest(
                 "GET", f"{self._base}/{what}", parameters=parameters
             )
-        except (NotFound, Refused):
+        except (NotFound, Refused, TooLarge):
             return None
         return as_object(answer.data, "an object")
 

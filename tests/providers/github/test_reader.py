@@ -301,7 +301,9 @@ def test_a_server_without_graphql_is_read_over_rest(
     assert not reading.by_git
 
 
-@pytest.mark.parametrize("name", ["tag-objects", "yaml", "links"])
+@pytest.mark.parametrize(
+    "name", ["tag-objects", "yaml", "links", "large", "pack-bomb", "deep"]
+)
 def test_T1_hostile_repositories_read_over_rest_as_with_git(
     name: str, place_of: PlaceOf, tmp_path: Path, github: GitHubServer
 ) -> None:

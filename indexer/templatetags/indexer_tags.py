@@ -304,9 +304,10 @@ def initials(name: str) -> str:
 @register.inclusion_tag("indexer/_freshness.html", takes_context=True)
 def freshness(context: template.Context) -> dict[str, Freshness]:
     """How old the index is. One query, unless the page has asked already."""
-    known = context.get("freshness")
+    if known := context.get("freshness"):
+        return {"freshness": known}
     user = getattr(context.get("request"), "user", None) or AnonymousUser()
-    return {"freshness": known or index_freshness(user)}
+    return {"freshness": index_freshness(user)}
 
 
 @register.simple_tag

@@ -53,6 +53,7 @@ def connections(request: HtmxHttpRequest) -> HttpResponseBase:
         "section": "repositories",
         "rows": rows,
         "is_active": any(row.is_busy for row in rows),
+        "is_fragment": wants_fragment(request),
     }
     part = "#list" if wants_fragment(request) else ""
     return render(request, f"indexer/connection_list.html{part}", context)
@@ -157,7 +158,7 @@ def connection(request: HtmxHttpRequest, uuid: UUID) -> HttpResponseBase:
     if part == "hooks":
         context = {"connection": shown, "hooks": hook_state(shown)}
         return render(request, "indexer/connection_detail.html#hooks", context)
-    context = _now(shown)
+    context = _now(shown) | {"is_fragment": bool(part)}
     if part == "now":
         response = render(request, "indexer/connection_detail.html#now", context)
         if request.GET.get("seen", "") != context["facts"].mark:
@@ -175,7 +176,7 @@ def look(request: HtmxHttpRequest, uuid: UUID) -> HttpResponseBase:
     if shown.state != Connection.State.DRAFT:
         domain.request_poll(shown, by=request.user.get_username())
     if wants_fragment(request):
-        context = _now(_get_connection(uuid))
+        context = _now(_get_connection(uuid)) | {"is_fragment": True}
         return render(request, "indexer/connection_detail.html#now", context)
     messages.info(request, f"{shown.provider_name} will be looked at in a moment.")
     return redirect("connection", shown.uuid)

@@ -118,7 +118,7 @@ def first_crawls(request: HtmxHttpRequest) -> HttpResponseBase:
         if fresh.repositories:
             return HttpResponseClientRefresh()
         return HttpResponse(status=204)
-    context = {"freshness": fresh}
+    context = {"freshness": fresh, "is_fragment": True}
     response = render(request, "indexer/dashboard.html#first-crawls", context)
     if request.GET.get("left") != str(fresh.new):
         trigger_client_event(response, "catalog-changed")

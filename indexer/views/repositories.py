@@ -76,6 +76,7 @@ def repositories(request: HtmxHttpRequest) -> HttpResponseBase:
         "list_query": query,
         "is_active": any(running_crawl(row) or is_waiting(row) for row in page),
         "can_manage": manager,
+        "is_fragment": wants_fragment(request),
     }
     if wants_fragment(request):
         response = render(request, "indexer/repository_list.html#list", context)
@@ -99,6 +100,7 @@ def repository(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
         "gone": gone_tags(shown),
         "crawls": shown.crawls.order_by("-started_at")[:CRAWLS_SHOWN],
         "can_manage": can_manage(request.user),
+        "is_fragment": wants_fragment(request),
     }
     part = "#body" if wants_fragment(request) else ""
     return render(request, f"indexer/repository_detail.html{part}", context)

@@ -88,6 +88,7 @@ def test_an_organisation_is_connected_and_the_catalog_fills(
         crawl_repository(repository.pk)
     expect(page.locator("#now")).to_contain_text(f"5 of {TAKEN} read")
     expect(page.locator("#repositories").get_by_text("Up to date")).to_have_count(5)
+    expect(page.locator("footer")).to_contain_text(f"{TAKEN - 5} not crawled yet")
     catalog.goto("/")
     expect(catalog.get_by_role("rowheader")).to_have_count(5)
     expect(catalog.get_by_text(f"5 of {TAKEN} done")).to_be_visible()
@@ -99,6 +100,8 @@ def test_an_organisation_is_connected_and_the_catalog_fills(
     with Quiet(page):
         page.wait_for_timeout(2600)
     expect(catalog.locator("#results strong")).to_have_text(f"{TAKEN} models")
+    for one in (page, catalog):
+        expect(one.locator("footer")).not_to_contain_text("not crawled yet")
 
     page.get_by_role("searchbox").fill("model-07")
     expect(page.locator("#repositories")).to_contain_text("1 repository")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from indexer import connections, jobs, polling, tasks, turns, wakeup
@@ -155,11 +156,15 @@ def test_looking_again_at_a_thousand_costs_sixty_requests(acme: Acme) -> None:
     from indexer.providers.registry import provider_for
 
     listing = provider_for(crawled).fetch_listing()
-    for row in Repository.objects.all():
+    rows = list(Repository.objects.all())
+    for row in rows:
         row.fingerprint = crawling._fingerprint(row, listing)
-        row.state, row.done_seq = "ok", row.requested_seq
-        row.next_crawl_at = timezone.now()
-        row.save()
+    Repository.objects.bulk_update(rows, ["fingerprint"], batch_size=200)
+    Repository.objects.update(
+        state=Repository.State.OK,
+        done_seq=F("requested_seq"),
+        next_crawl_at=timezone.now(),
+    )
     before = len(acme.server.requests)
     connection = looked_at(connection, whole=True)
     assert connection.state == Connection.State.OK, connection.message

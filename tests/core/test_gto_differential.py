@@ -5,7 +5,6 @@ on all cores. A failure prints the smallest history that shows it."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,13 +18,20 @@ from indexer.core.state import build_state
 from indexer.providers.base import Known, Remote
 from indexer.providers.git.reader import GitProvider
 from tests.core.comparing import compare_history, compare_repository
-from tests.core.histories import Commit, History, Tag, histories, write_repository
+from tests.core.histories import (
+    Commit,
+    History,
+    Tag,
+    histories,
+    how_many,
+    write_repository,
+)
 from tests.core.oracle import printed
 from tests.core.reading import read_repository
 
 pytest.importorskip("gto", reason="gto, the oracle, is not installed")
 
-COUNT = int(os.environ.get("MUSTER_FUZZ") or "300")
+COUNT = how_many(300)
 
 
 @pytest.mark.fuzz

@@ -16,7 +16,7 @@ from indexer.providers.errors import AccessDenied, NotFound, TooLarge, Unavailab
 from indexer.providers.git.reader import GitProvider
 from indexer.providers.gitlab import objects
 from indexer.providers.gitlab.reader import UNTOLD, GitLabProvider
-from tests.core.histories import History, histories, write_repository
+from tests.core.histories import History, histories, how_many, write_repository
 from tests.providers import hostile
 from tests.providers.conftest import known_of, read
 from tests.providers.gitlab.conftest import (
@@ -164,21 +164,25 @@ def test_a_server_without_filters_gives_the_same(
     assert snapshot == read_with_git(repository.path, tmp_path / "mirror")
 
 
+@pytest.mark.parametrize("name", hostile.ALL)
 def test_T1_hostile_repositories_read_as_with_git(
-    gitlab: GitLabServer, provider_of: ProviderOf, tmp_path: Path
+    gitlab: GitLabServer, provider_of: ProviderOf, tmp_path: Path, name: str
 ) -> None:
-    for name, build in hostile.ALL.items():
-        path = build(gitlab.root / name)
-        project = gitlab.add_repository(f"acme/{name}", path)
-        remote = remote_of(gitlab, project, tmp_path / "mirror" / name)
-        assert read(provider_of(project)) == read(GitProvider(remote)), name
+    project = gitlab.add_repository(
+        f"acme/{name}", hostile.ALL[name](gitlab.root / name)
+    )
+    remote = remote_of(gitlab, project, tmp_path / "mirror")
+    assert read(provider_of(project)) == read(GitProvider(remote))
 
 
+@pytest.mark.fuzz
 def test_random_histories_read_as_with_git(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     @settings(
-        max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=how_many(6),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
     )
     @given(histories(most_tags=16))
     def compare(history: History) -> None:

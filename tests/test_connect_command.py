@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +10,20 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 
-from indexer import connections, hooks, wakeup
+from indexer import connections, hooks
 from indexer.crypto import encrypt
 from indexer.models import Artifact, Connection, Hook, Repository
 from tests.builders import make_repository
-from tests.connecting import Acme, serve_acme
+from tests.connecting import Acme
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def own_settings(
-    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.MUSTER_DATA = tmp_path / "data"
-    settings.MUSTER_ALLOW_PRIVATE = True
-    monkeypatch.setattr(wakeup, "wake", lambda *_: None)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_site")]
 
 
 @pytest.fixture
-def acme(tmp_path: Path) -> Iterator[Acme]:
-    with serve_acme(tmp_path / "remotes") as running:
-        for name in ("churn", "risk", "playground"):
-            running.add(name)
-        yield running
+def acme(acme: Acme) -> Acme:
+    for name in ("churn", "risk", "playground"):
+        acme.add(name)
+    return acme
 
 
 def connect(acme: Acme, *arguments: str) -> str:

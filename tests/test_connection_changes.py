@@ -9,34 +9,18 @@ from typing import Any
 
 import pytest
 
-from indexer import connections, polling, wakeup
+from indexer import connections, polling
 from indexer.connections import Wish
 from indexer.models import Connection, Hook, Repository
 from indexer.providers.errors import AddressRefused
 from indexer.providers.registry import client_for, host_for
-from tests.connecting import Acme, looked_at, serve_acme
+from tests.connecting import Acme
 from tests.providers.github_server import GitHubServer, serve_github
 from tests.providers.wire import reply, wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NEW_TOKEN = "ghp_CANARYofTheOtherServer0123456789"
-
-
-@pytest.fixture(autouse=True)
-def own_settings(
-    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.MUSTER_DATA = tmp_path / "data"
-    settings.MUSTER_ALLOW_PRIVATE = True
-    settings.MUSTER_WORKERS = 9
-    monkeypatch.setattr(wakeup, "wake", lambda *_: None)
-
-
-@pytest.fixture
-def acme(tmp_path: Path) -> Iterator[Acme]:
-    with serve_acme(tmp_path / "remotes") as running:
-        yield running
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from indexer import connections, wakeup
+from indexer import connections
 from indexer.connection_addresses import WishRefused, parse_place
 from indexer.connections import Wish
 from indexer.models import Connection
@@ -17,19 +17,10 @@ from indexer.selection import parse_patterns, selection_of
 from tests.providers.github_server import GitHubServer, serve_github
 from tests.providers.raw_repository import simple_repository
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_site")]
 
 GITHUB, GHE = "https://github.com", "https://ghe.example.com"
 GITLAB, BELOW = "https://gitlab.example.com", "https://example.com/gitlab"
-
-
-@pytest.fixture(autouse=True)
-def own_settings(
-    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.MUSTER_DATA = tmp_path / "data"
-    settings.MUSTER_ALLOW_PRIVATE = True
-    monkeypatch.setattr(wakeup, "wake", lambda *_: None)
 
 
 @pytest.fixture

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from indexer import connections, jobs, turns, wakeup
+from indexer import connections, jobs, turns
 from indexer.index_dump import index_dump
 from indexer.ingest import LeaseLost
 from indexer.models import Artifact, Connection, Crawl, FormerName, Repository, Tag
 from indexer.repositories import add_repository, remove_repository
-from tests.connecting import Acme, looked_at, names, serve_acme
+from tests.connecting import Acme, looked_at, names
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def own_settings(
-    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.MUSTER_DATA = tmp_path / "data"
-    settings.MUSTER_ALLOW_PRIVATE = True
-    settings.MUSTER_WORKERS = 9
-    monkeypatch.setattr(wakeup, "wake", lambda *_: None)
-
-
-@pytest.fixture
-def acme(tmp_path: Path) -> Iterator[Acme]:
-    with serve_acme(tmp_path / "remotes") as running:
-        yield running
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_site")]
 
 
 def test_a_connection_fills_the_catalog(acme: Acme) -> None:

@@ -3,9 +3,7 @@ limit, a refusal or an outage becomes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,25 +13,9 @@ from django.utils import timezone
 from indexer import connections, jobs, polling, tasks, turns, wakeup
 from indexer.crypto import encrypt
 from indexer.models import Connection, Crawl, Delivery, Event, Hook, Repository
-from tests.connecting import Acme, looked_at, serve_acme
+from tests.connecting import Acme, looked_at
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def own_settings(
-    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.MUSTER_DATA = tmp_path / "data"
-    settings.MUSTER_ALLOW_PRIVATE = True
-    settings.MUSTER_WORKERS = 9
-    monkeypatch.setattr(wakeup, "wake", lambda *_: None)
-
-
-@pytest.fixture
-def acme(tmp_path: Path) -> Iterator[Acme]:
-    with serve_acme(tmp_path / "remotes") as running:
-        yield running
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_site")]
 
 
 def asked(acme: Acme, before: int) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from indexer import connections, polling, turns, wakeup
+from indexer import connections, polling, turns
 from indexer.connections import Wish
 from indexer.ingest import LeaseLost
 from indexer.models import Artifact, Connection, Event, Hook, Repository
@@ -18,16 +18,7 @@ from tests.connecting import looked_at, names
 from tests.providers.gitlab_server import GitLabServer, serve_gitlab
 from tests.providers.raw_repository import RawRepository, simple_repository
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def own_settings(
-    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.MUSTER_DATA = tmp_path / "data"
-    settings.MUSTER_ALLOW_PRIVATE = True
-    monkeypatch.setattr(wakeup, "wake", lambda *_: None)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_site")]
 
 
 @pytest.fixture

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection as database
 from django.utils import timezone
 
-from indexer import jobs, turns, wakeup
+from indexer import jobs, turns
 from indexer.models import Connection, Crawl, Repository
 from tests.builders import make_repository
-from tests.connecting import Acme, looked_at, serve_acme
+from tests.connecting import Acme, looked_at
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def own_settings(
-    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.MUSTER_DATA = tmp_path / "data"
-    settings.MUSTER_ALLOW_PRIVATE = True
-    settings.MUSTER_WORKERS = 9
-    monkeypatch.setattr(wakeup, "wake", lambda *_: None)
-
-
-@pytest.fixture
-def acme(tmp_path: Path) -> Iterator[Acme]:
-    with serve_acme(tmp_path / "remotes") as running:
-        yield running
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_site")]
 
 
 def make_connection(owner: str, **fields: Any) -> Connection:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from indexer import connections, polling, turns, wakeup
+from indexer import connections, polling, turns
 from indexer.connections import Wish
 from indexer.models import Connection, Repository
 from indexer.providers.base import Ability
@@ -16,16 +15,7 @@ from tests.providers.github.test_apps import pem, public
 from tests.providers.github_server import GitHubServer
 from tests.providers.raw_repository import simple_repository
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def own_settings(
-    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.MUSTER_DATA = tmp_path / "data"
-    settings.MUSTER_ALLOW_PRIVATE = True
-    monkeypatch.setattr(wakeup, "wake", lambda *_: None)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_site")]
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,8 @@ writing just now is not waited for: a thread asks as soon as it is free."""
 
 from __future__ import annotations
 
-import logging
-import os
 import queue
 import re
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,10 +20,9 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from indexer import connections, jobs
+from indexer.background import Background
 from indexer.hook_events import Asks, Meaning
 from indexer.models import Connection, Crawl, Delivery, Hook, Repository
-
-logger = logging.getLogger(__name__)
 
 KEPT = timedelta(days=7)
 # A push to a repository that a listing younger than this did not bring in: it is left
@@ -235,44 +231,23 @@ def _is_locked(error: OperationalError) -> bool:
     ).startswith("SQLITE_BUSY")
 
 
-_waiting: queue.Queue[Arrival] = queue.Queue(LONGEST_LIST)
-_lock = threading.Lock()
-_thread: threading.Thread | None = None
-_thread_pid = 0
-
-
 def _later(arrival: Arrival) -> None:
-    global _thread, _thread_pid
     try:
-        _waiting.put_nowait(arrival)
+        _background.put(arrival)
     except queue.Full:
         raise Busy from None
-    with _lock:
-        # A thread does not survive a fork; each process starts its own.
-        if _thread is None or not _thread.is_alive() or _thread_pid != os.getpid():
-            _thread = threading.Thread(target=_run, name="muster-hooks", daemon=True)
-            _thread_pid = os.getpid()
-            _thread.start()
 
 
 def flush(seconds: float) -> bool:
     """Wait until all that waits is done, at most so long."""
-    until = time.monotonic() + seconds
-    while _waiting.unfinished_tasks and time.monotonic() < until:
-        time.sleep(0.02)
-    return not _waiting.unfinished_tasks
+    return _background.flush(seconds)
 
 
-def _run() -> None:
-    while True:
-        arrival = _waiting.get()
-        try:
-            _record_patiently(arrival)
-        except Exception:
-            logger.exception("A delivery was lost; polling will see what it was about.")
-        finally:
-            connection.close()
-            _waiting.task_done()
+def _record_alone(arrival: Arrival) -> None:
+    try:
+        _record_patiently(arrival)
+    finally:
+        connection.close()  # the thread's own
 
 
 def _record_patiently(arrival: Arrival) -> None:
@@ -285,3 +260,11 @@ def _record_patiently(arrival: Arrival) -> None:
             if not _is_locked(error) or time.monotonic() > until:
                 raise
         time.sleep(0.1)
+
+
+_background: Background[Arrival] = Background(
+    "muster-hooks",
+    _record_alone,
+    longest=LONGEST_LIST,
+    if_lost="A delivery was lost; polling will see what it was about.",
+)

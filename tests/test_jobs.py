@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import signal
 import socket
 import threading
@@ -15,6 +14,7 @@ import pytest
 from django.utils import timezone
 
 from indexer import jobs, leases, processes, wakeup
+from indexer.background import Background
 from indexer.ingest import LeaseLost
 from indexer.models import Crawl, Repository
 from tests.builders import make_repository
@@ -358,8 +358,8 @@ def test_F_B1_a_queue_that_hangs_never_blocks_who_asks(
 ) -> None:
     held = threading.Event()
     monkeypatch.setattr(wakeup, "send", lambda *_: held.wait(10))
-    monkeypatch.setattr(wakeup, "_waiting", queue.Queue(3))
-    monkeypatch.setattr(wakeup, "_thread", None)
+    short = Background("short", wakeup._send, longest=3, if_lost="lost")
+    monkeypatch.setattr(wakeup, "_background", short)
     begun = time.monotonic()
     for number in range(100):
         wakeup.wake(number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import socket
 import sys
 import threading
@@ -21,6 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from indexer import deliveries, jobs
+from indexer.background import Background
 from indexer.models import Connection, Crawl, Delivery, Hook, Repository
 from tests.faults.conftest import database_url
 from tests.hooks.deliveries import (
@@ -215,9 +215,17 @@ def test_W6_many_that_wait_are_sent_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where rows are locked and the list is full, the provider is told to come back."""
-    full: queue.Queue[deliveries.Arrival] = queue.Queue(1)
-    full.put_nowait(None)  # type: ignore[arg-type]
-    monkeypatch.setattr(deliveries, "_waiting", full)
+    begun, held = threading.Event(), threading.Event()
+
+    def work(item: object) -> None:
+        begun.set()
+        held.wait(30)
+
+    full: Background[object] = Background("full", work, longest=1, if_lost="lost")
+    full.put("at work")
+    assert begun.wait(10)
+    full.put("waits")
+    monkeypatch.setattr(deliveries, "_background", full)
     monkeypatch.setattr(deliveries, "_is_locked", lambda error: True)
 
     def locked(*_: object, **__: object) -> None:
@@ -226,6 +234,8 @@ def test_W6_many_that_wait_are_sent_away(
     monkeypatch.setattr(jobs, "request_crawl", locked)
     assert deliver(client, hook, "push", example("push.1")).status_code == 503
     assert Delivery.objects.count() == 0
+    held.set()
+    assert full.flush(10)
 
 
 def test_logs_hold_no_content_and_no_secret(

@@ -50,7 +50,7 @@ class Names:
             if holder != NOBODY and holder != pk and is_hidden:
                 self._give_up(name, holder)
                 holder = NOBODY
-            if holder in {NOBODY, pk}:
+            if holder == NOBODY or (holder == pk and pk != NEW):
                 self.taken[name] = (pk, False)
                 return name
         raise AssertionError("not reached")
@@ -65,7 +65,7 @@ class Names:
         before = {row.pk: row.name for row, _ in following}
         for row, _ in following:
             del self.taken[row.name]
-            row.name = f"{row.name[:180]}--{row.pk}"
+            row.name = f"//{row.pk}"  # which no path gives and nobody may type
             row.save(update_fields=["name"])
         renamed = []
         for row, path in following:

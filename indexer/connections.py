@@ -330,8 +330,12 @@ def test_connection(connection: Connection) -> Findings:
             connection,
             account=rights.account[:255],
             rights=[
-                {"ability": r.ability.value, "granted": r.granted, "sentence": r.sentence}
-                for r in told
+                {
+                    "ability": right.ability.value,
+                    "granted": right.granted,
+                    "sentence": right.sentence,
+                }
+                for right in told
             ],
             token_expires_at=rights.expires_at,
             tested_at=timezone.now(),

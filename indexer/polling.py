@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, DataError, IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
 from indexer import hooks, jobs
@@ -110,10 +110,14 @@ def poll(connection_id: int) -> bool:
             logger.warning("The look at connection %s lost its lease.", lease.pk)
         except (errors.ProviderError, WrongKey) as error:
             _fail(lease, error)
-        except DatabaseError:
-            if Connection.objects.filter(pk=lease.pk).exists():
+        except DatabaseError as error:
+            if not Connection.objects.filter(pk=lease.pk).exists():
+                logger.info("Connection %s was removed during a look at it.", lease.pk)
+            elif isinstance(error, DataError | IntegrityError):
+                logger.exception("The look at connection %s failed", lease.pk)
+                _fail(lease, error)  # it would again, at once
+            else:
                 raise  # the lease runs out, and the scheduler wakes another
-            logger.info("Connection %s was removed during a look at it.", lease.pk)
         except Exception as error:
             logger.exception("The look at connection %s failed", lease.pk)
             _fail(lease, error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from urllib.parse import quote
 
 from indexer.connection_addresses import WishRefused
 from indexer.models import Connection
@@ -16,6 +17,7 @@ from indexer.providers.base import RemoteRepository
 
 MAX_PATTERNS = 1000
 MAX_LENGTH = 200
+MAX_PATH = 500  # as it stands in an address
 EVERYWHERE = "**"
 
 
@@ -42,6 +44,8 @@ class Selection:
 
     def why_not(self, repository: RemoteRepository) -> str:
         """Why a repository is left out, in a few words; "" if it is taken."""
+        if len(quote(repository.path)) > MAX_PATH:
+            return f"its path is longer than {MAX_PATH} characters"
         if self.include and not _first(self.include, repository.path):
             return "no pattern names it"
         excluded = _first(self.exclude, repository.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from indexer.providers.errors import (
@@ -26,6 +27,17 @@ TOKEN = re.compile(
     re.ASCII,
 )
 HIDDEN = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: `data` is the JSON (None with 204 and 304), header names are
+    in small letters."""
+
+    status: int
+    data: Any
+    etag: str
+    headers: Mapping[str, str]
 
 
 class NotJson(Exception):
@@ -184,6 +196,11 @@ def _texts(value: Any) -> Iterator[str]:
         for name, items in list(value.items())[:5]:
             for text in _texts(items) if not isinstance(items, Mapping) else ():
                 yield f"{name} {text}"
+
+
+def storable(text: str) -> str:
+    """Text that a database takes: JSON may hold NUL and lone surrogates."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def clean(text: str, secrets: Iterable[str]) -> str:

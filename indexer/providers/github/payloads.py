@@ -13,9 +13,11 @@ from typing import Any
 
 from indexer.providers.base import Owner, OwnerKind, RemoteHook, RemoteRepository
 from indexer.providers.errors import BadPayload
+from indexer.providers.http_answers import storable
 
 # An owner's name may be an enterprise's short one, with "_" in it.
 FULL_NAME = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", re.ASCII)
+MAX_TEXT = 4_000
 LOGIN = re.compile(r"[A-Za-z0-9._-]+(\[bot\])?", re.ASCII)
 
 
@@ -77,7 +79,7 @@ def parse_repository(data: Any) -> RemoteRepository:
         id=_id(found, what),
         path=path,
         default_branch=_text_or_none(found, "default_branch", what),
-        description=_text_or_none(found, "description", what),
+        description=_text_or_none(found, "description", what)[:MAX_TEXT],
         is_fork=_flag(found, "fork", what),
         is_archived=_flag(found, "archived", what),
         is_private=_flag(found, "private", what),
@@ -169,7 +171,7 @@ def _object(data: Any, what: str) -> dict[str, Any]:
 
 def _id(found: dict[str, Any], what: str) -> str:
     number = found.get("id")
-    if type(number) is not int or number <= 0:
+    if type(number) is not int or not 0 < number < 2**63:
         raise _odd(what)
     return str(number)
 
@@ -178,14 +180,14 @@ def _text(found: dict[str, Any], key: str, what: str) -> str:
     value = found.get(key)
     if not isinstance(value, str) or not value:
         raise _odd(what)
-    return value
+    return storable(value)
 
 
 def _text_or_none(found: dict[str, Any], key: str, what: str) -> str:
     value = found.get(key)
     if value is not None and not isinstance(value, str):
         raise _odd(what)
-    return value or ""
+    return storable(value or "")
 
 
 def _flag(found: dict[str, Any], key: str, what: str) -> bool:

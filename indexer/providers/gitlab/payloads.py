@@ -19,6 +19,7 @@ from indexer.providers.base import (
     RemoteRepository,
 )
 from indexer.providers.errors import BadPayload
+from indexer.providers.http_answers import storable
 
 ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 MAX_TEXT = 4_000
@@ -236,7 +237,7 @@ def _text(given: Mapping[str, Any], key: str, what: str) -> str:
     value = given.get(key)
     if not isinstance(value, str) or not value:
         raise _bad(what)
-    return _clean(value)
+    return storable(value)
 
 
 def _maybe_text(given: Mapping[str, Any], key: str, what: str) -> str:
@@ -245,18 +246,12 @@ def _maybe_text(given: Mapping[str, Any], key: str, what: str) -> str:
         return ""
     if not isinstance(value, str):
         raise _bad(what)
-    return _clean(value)
-
-
-def _clean(value: str) -> str:
-    """Text that a database takes: JSON may hold NUL and lone surrogates."""
-    whole = value.encode("utf-8", "replace").decode()
-    return whole.replace("\0", "\ufffd")
+    return storable(value)
 
 
 def _number(given: Mapping[str, Any], what: str) -> str:
     value = given.get("id")
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+    if type(value) is not int or not 0 < value < 2**63:
         raise _bad(what)
     return str(value)
 

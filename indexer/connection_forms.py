@@ -7,17 +7,21 @@ from typing import Any
 
 from django import forms
 
-from indexer.connections import Wish, change_connection, draft_connection
+from indexer.connection_addresses import HOME
+from indexer.connections import (
+    MAX_SECRET,
+    Wish,
+    change_connection,
+    draft_connection,
+)
 from indexer.forms import secret_field, text_field
 from indexer.models import Connection
 from indexer.providers.errors import AddressRefused
 
-HOME = {Connection.Kind.GITHUB: "github.com", Connection.Kind.GITLAB: "gitlab.com"}
 OWNER = {
     Connection.Kind.GITHUB: "Organisation or user",
     Connection.Kind.GITLAB: "Group or user",
 }
-LONGEST_KEY = 20_000
 LONGEST_PATTERNS = 10_000
 
 
@@ -43,7 +47,7 @@ class ConnectionForm(forms.Form):
     app_id = text_field("App ID", 40, "A number, on the page of the app.")
     app_key = forms.CharField(
         label="Private key of the app",
-        max_length=LONGEST_KEY,
+        max_length=MAX_SECRET,
         required=False,
         help_text="All of the .pem file. Kept encrypted and never shown again.",
         widget=HiddenText(

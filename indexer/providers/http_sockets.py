@@ -145,6 +145,8 @@ class _Answer(http.client.HTTPResponse):
 
 
 class _PlainConnection(HTTPConnection):
+    """Connects to an address that was checked, under the watch of a request."""
+
     response_class = _Answer
 
     def __init__(self, *arguments: Any, line: Line, **options: Any) -> None:
@@ -163,23 +165,8 @@ class _PlainConnection(HTTPConnection):
         return _connect(self, self._line)
 
 
-class _TLSConnection(HTTPSConnection):
-    response_class = _Answer
-
-    def __init__(self, *arguments: Any, line: Line, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._line = line
-
-    def connect(self) -> None:
-        super().connect()
-        self._line.watch.look_at(self.sock)
-
-    def request(self, *arguments: Any, **options: Any) -> None:
-        self._line.watch.look_at(self.sock)  # of an earlier request
-        super().request(*arguments, **options)
-
-    def _new_conn(self) -> socket.socket:
-        return _connect(self, self._line)
+class _TLSConnection(_PlainConnection, HTTPSConnection):
+    """The same over TLS."""
 
 
 class _PlainPool(HTTPConnectionPool):

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import ImproperlyConfigured
 from django.core.paginator import Paginator
 from django.http import Http404
 from django.http.response import HttpResponseBase
@@ -20,8 +21,9 @@ from django.views.decorators.http import (
 from django_htmx.http import trigger_client_event
 
 from indexer import connections as domain
+from indexer.connection_addresses import HOME
 from indexer.connection_facts import connection_list, facts_of
-from indexer.connection_forms import HOME, ConnectionForm, RemoveConnectionForm
+from indexer.connection_forms import ConnectionForm, RemoveConnectionForm
 from indexer.hooks import hook_state, instructions, owner_hook
 from indexer.models import Connection, Repository
 from indexer.providers.errors import AddressRefused, ProviderError
@@ -188,11 +190,11 @@ def hook_secret(request: HtmxHttpRequest, uuid: UUID) -> HttpResponseBase:
     """What to enter at the provider to make the webhook by hand, its secret included:
     only in this answer, for whoever asked."""
     shown = _get_connection(uuid)
-    context: dict[str, Any] = {
-        "connection": shown,
-        "instructions": instructions(owner_hook(shown)),
-        "hooks": hook_state(shown),
-    }
+    context: dict[str, Any] = {"connection": shown, "hooks": hook_state(shown)}
+    try:
+        context["instructions"] = instructions(owner_hook(shown))
+    except ImproperlyConfigured as error:  # no key, or not the one it was kept with
+        context["hook_error"] = str(error)
     if wants_fragment(request):
         return render(request, "indexer/connection_detail.html#hooks", context)
     context |= _now(shown) | _repositories(request, shown)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -31,6 +30,7 @@ from indexer.providers.errors import (
 )
 from indexer.providers.github.requester import PER_PAGE, SessionRequester
 from indexer.providers.http import ProviderSession
+from indexer.providers.http_answers import Answer
 
 PLACE = "GitHub"
 MAX_PAGES = 1000
@@ -55,17 +55,6 @@ TOO_MUCH = frozenset(
 )
 TOO_SLOW = "something went wrong while executing your query"
 NOT_ALLOWED = frozenset({"FORBIDDEN", "INSUFFICIENT_SCOPES", "SAML_FAILURE"})
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: `data` is the JSON (None with 204 and 304), header names are
-    in small letters."""
-
-    status: int
-    data: Any
-    etag: str
-    headers: Mapping[str, str]
 
 
 class GitHubClient:

@@ -29,7 +29,6 @@ from indexer.providers.errors import (
     Refused,
 )
 from indexer.providers.github.client import (
-    Answer,
     GitHubClient,
     has_next,
     parse_page,
@@ -54,6 +53,7 @@ from indexer.providers.github.rights import (
     no_rights,
     silent_rights,
 )
+from indexer.providers.http_answers import Answer
 
 # What a webhook tells of. https://docs.github.com/en/webhooks/webhook-events-and-payloads
 EVENTS = ("push", "create", "delete", "repository", "meta")

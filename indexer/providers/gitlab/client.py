@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -27,6 +26,7 @@ from indexer.providers.errors import (
     Unavailable,
 )
 from indexer.providers.http import SECONDS, ProviderSession
+from indexer.providers.http_answers import Answer
 
 PLACE = "GitLab"
 API = "/api/v4"
@@ -45,17 +45,6 @@ SURPRISES = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeErr
 # How the next page is asked for: by its number, by the last id of the page before, or
 # by the token that GitLab gives with it.
 Paging = Literal["page", "id_after", "page_token"]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: `data` is the JSON (None with 204 and 304), header names are
-    in small letters."""
-
-    status: int
-    data: Any
-    etag: str
-    headers: Mapping[str, str]
 
 
 class GitLabClient:

@@ -7,13 +7,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db import connection
 
 from indexer import index_rows, limits
 from indexer.bulk import Row, Table, write_difference
 from indexer.core import state as core
-from indexer.models import Artifact, ArtifactLabel, Problem, Repository, StageHolder
+from indexer.models import Repository
 
 BELOW = (  # tables of rows below an artifact, children first
     index_rows.HOLDERS,
@@ -22,6 +21,25 @@ BELOW = (  # tables of rows below an artifact, children first
     index_rows.LABELS,
     index_rows.EVENTS,
 )
+# Counted at the end of every ingest. As text: Django takes longer to make such queries
+# than the database to answer them.
+TOTALS = """
+SELECT count(*), count(*) FILTER (WHERE "type" IN ('model', '')),
+  coalesce(sum("version_count"), 0), coalesce(sum("event_count"), 0),
+  (SELECT count(*) FROM "indexer_problem" WHERE "repository_id" = %s)
+FROM "indexer_artifact" WHERE "repository_id" = %s"""
+FACETS = """
+SELECT 'type', "type", count(*) FROM "indexer_artifact"
+  WHERE "repository_id" = %s GROUP BY "type"
+UNION ALL
+SELECT 'label', "label", count(*) FROM "indexer_artifactlabel" AS l
+  JOIN "indexer_artifact" AS a ON a."id" = l."artifact_id"
+  WHERE a."repository_id" = %s GROUP BY "label"
+UNION ALL
+SELECT 'stage', "stage", count(*) FROM "indexer_stageholder" AS h
+  JOIN "indexer_artifact" AS a ON a."id" = h."artifact_id"
+  WHERE a."repository_id" = %s AND h."rank" = 0 GROUP BY "stage"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +110,15 @@ def write_state(
 
 
 def totals(repository_id: int) -> dict[str, int]:
-    """How much a repository holds, for its row. Two queries."""
-    artifacts = Artifact.objects.filter(repository=repository_id)
-    found = artifacts.aggregate(
-        artifact_count=Count("pk"),
-        model_count=Count("pk", filter=Q(type__in=("model", ""))),
-        version_count=Coalesce(Sum("version_count"), 0),
-        event_count=Coalesce(Sum("event_count"), 0),
-    )
-    problems = Problem.objects.filter(repository=repository_id).count()
-    return {**found, "problem_count": problems}
+    """How much a repository holds, for its row. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(TOTALS, [repository_id, repository_id])
+        numbers = cursor.fetchone()
+    names = ("artifact", "model", "version", "event", "problem")
+    return {
+        f"{name}_count": int(number)
+        for name, number in zip(names, numbers, strict=True)
+    }
 
 
 def _write_problems(
@@ -117,19 +134,13 @@ def _write_problems(
 
 def _write_facets(repository_id: int) -> None:
     """Count what the filters offer, from the rows as they are now."""
-    kinds = {
-        "type": Artifact.objects.filter(repository=repository_id).values_list("type"),
-        "label": ArtifactLabel.objects.filter(
-            artifact__repository=repository_id
-        ).values_list("label"),
-        "stage": StageHolder.objects.filter(
-            artifact__repository=repository_id, rank=0
-        ).values_list("stage"),
+    with connection.cursor() as cursor:
+        cursor.execute(FACETS, [repository_id] * 3)
+        counted = cursor.fetchall()
+    wanted: dict[Any, Row] = {
+        (kind, value): (None, repository_id, kind, value, count)
+        for kind, value, count in counted
     }
-    wanted: dict[Any, Row] = {}
-    for kind, values in kinds.items():
-        for value, count in values.annotate(count=Count("pk")).order_by():
-            wanted[(kind, value)] = (None, repository_id, kind, value, count)
     rows = index_rows.FACETS.select('"repository_id" = %s', [repository_id])
     write_difference(index_rows.FACETS, {row[2:4]: row for row in rows}, wanted)
 

@@ -148,13 +148,13 @@ def _crawl(lease: Lease, progress: _Progress, *, afresh: bool) -> None:
                 progress,
                 afresh=afresh,
             )
-    _say_how_it_is(repository)
     status = Crawl.Status.UNCHANGED if counts is None else Crawl.Status.CHANGED
     jobs.finish(
         lease,
         status,
         counts=counts.as_json() if counts else None,
         requests=lease.budget.spent,
+        **_how_it_is(repository),
         # Git alone says nothing of this.
         read_by=getattr(provider, "read_by", ""),
         read_by_why=getattr(provider, "read_by_why", "")[:300],
@@ -230,16 +230,14 @@ def _persist(lease: Lease, write: Callable[[], IngestCounts]) -> IngestCounts:
     raise AssertionError("not reached")
 
 
-def _say_how_it_is(repository: Repository) -> None:
-    """The state after a success. Writes only what differs."""
+def _how_it_is(repository: Repository) -> dict[str, str]:
+    """The state after a success, as fields of the row."""
     state, message = Repository.State.OK, ""
     if not repository.head and not repository.tag_count:
         state, message = Repository.State.EMPTY, EMPTY
     elif not repository.head:
         message = HEADLESS
-    if (repository.state, repository.message) != (state, message):
-        repository.state, repository.message = state, message
-        repository.save(update_fields=["state", "message"])
+    return {"state": state, "message": message}
 
 
 def _wait(lease: Lease, error: errors.RateLimited) -> None:

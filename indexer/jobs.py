@@ -127,12 +127,14 @@ def claim(
     request says."""
     with transaction.atomic():
         now = database_now()
-        reap(now, repository_id)
+        _free_dead(Repository.objects.filter(pk=repository_id), now)
         lease_id = take(
             Repository, repository_id, owed(now), now, attempts=F("attempts") + 1
         )
         if lease_id is None:
             return None
+        # Whatever else runs is without its lease: its end could not be written.
+        _lose(Crawl.objects.filter(repository_id=repository_id), now)
         row = Repository.objects.only(
             "requested_seq", "done_seq", "requested_trigger", "requested_by"
         ).get(pk=repository_id)
@@ -315,27 +317,36 @@ def _prune(crawl: Crawl) -> None:
         others.filter(pk__in=old).delete()
 
 
-def reap(now: datetime, repository_id: int | None = None) -> int:
+def reap(now: datetime) -> int:
     """End what died: leases that ran out are freed, their crawls marked as lost, and
     a repository that has killed its crawl again and again is put aside for a while.
     Returns how many leases were freed."""
-    dead = Repository.objects.filter(lease_expires_at__lte=now)
-    running = Crawl.objects.filter(status=Crawl.Status.RUNNING)
-    if repository_id is not None:
-        dead = dead.filter(pk=repository_id)
-        running = running.filter(repository_id=repository_id)
+    freed = _free_dead(Repository.objects.all(), now)
+    # A crawl without its lease: its end could not be written.
+    _lose(Crawl.objects.exclude(lease_id=F("repository__lease_id")), now)
+    return freed
+
+
+def _free_dead(repositories: QuerySet[Repository], now: datetime) -> int:
+    """Free the leases that ran out. Returns how many."""
     freed = 0
-    for row in dead.values(*LEASE_FIELDS):
+    for row in repositories.filter(lease_expires_at__lte=now).values(*LEASE_FIELDS):
         with transaction.atomic():
             held = Repository.objects.filter(
                 pk=row["pk"], lease_id=row["lease_id"], lease_expires_at__lte=now
             )
             freed += _free(held, row, now)
-    # A crawl without its lease: its end could not be written.
-    running.exclude(lease_id=F("repository__lease_id")).update(
-        status=Crawl.Status.LOST, finished_at=now, message=_lost_sentence()
-    )
     return freed
+
+
+def _lose(crawls: QuerySet[Crawl], now: datetime) -> None:
+    """Mark those of these crawls that run as lost."""
+    crawls.filter(status=Crawl.Status.RUNNING).update(
+        status=Crawl.Status.LOST,
+        finished_at=now,
+        message="The process that did this crawl ended in the middle. It is done "
+        "again.",
+    )
 
 
 def free_leases(*, everybody: bool) -> int:
@@ -381,9 +392,7 @@ def _free(held: QuerySet[Repository], row: dict[str, Any], now: datetime) -> int
     if not freed:
         return 0
     repository_id = row["pk"]
-    Crawl.objects.filter(
-        repository_id=repository_id, status=Crawl.Status.RUNNING
-    ).update(status=Crawl.Status.LOST, finished_at=now, message=_lost_sentence())
+    _lose(Crawl.objects.filter(repository_id=repository_id), now)
     if attempts >= MAX_ATTEMPTS:
         Repository.objects.filter(pk=repository_id).update(
             state=Repository.State.FAILING,
@@ -400,10 +409,6 @@ def _free(held: QuerySet[Repository], row: dict[str, Any], now: datetime) -> int
             attempts=MAX_ATTEMPTS - 1,
         )
     return freed
-
-
-def _lost_sentence() -> str:
-    return "The process that did this crawl ended in the middle. It is done again."
 
 
 def take_due(limit: int = ENQUEUE_LIMIT) -> list[int]:

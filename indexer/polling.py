@@ -7,7 +7,7 @@
 A repository is looked at when its `pushed_at` is another than before, and at least
 once in MUSTER_RECONCILE_INTERVAL, for a push of more than three tags raises no event.
 GitLab writes its last activity at most once an hour, so its repositories are also
-looked at with every third poll, or every twelfth where a webhook is heard of.
+looked at with every third poll, or every twelfth where webhooks can be trusted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from indexer.leases import (
     renewing,
     take,
 )
-from indexer.models import Connection, Crawl, Hook, Repository
+from indexer.models import Connection, Crawl, Repository
 from indexer.providers import errors
 from indexer.providers.base import Host, Listing, RemoteRepository
 from indexer.providers.registry import host_for
@@ -54,7 +54,6 @@ GITLAB_POLLS, GITLAB_POLLS_WITH_HOOK = 3, 12
 # A time of a push counts whole seconds: another in the same second does not move it.
 SETTLED = timedelta(seconds=5)
 REST = timedelta(seconds=10)  # between two looks, if only webhooks ask
-HEARD = timedelta(days=1)  # a webhook that was heard of since then works
 FINE = (Repository.State.OK, Repository.State.EMPTY)
 STATE_OF: Mapping[type[errors.ProviderError], Connection.State] = {
     errors.AccessDenied: Connection.State.DENIED,
@@ -302,18 +301,12 @@ class _Look:
         early = settings.MUSTER_RECONCILE_INTERVAL * EARLY
         old = Q(state__in=FINE) & Q(next_crawl_at__lte=self.now + early)
         if self.connection.kind == Connection.Kind.GITLAB:
-            polls = GITLAB_POLLS_WITH_HOOK if self._is_heard() else GITLAB_POLLS
+            told = hooks.is_healthy(self.connection)
+            polls = GITLAB_POLLS_WITH_HOOK if told else GITLAB_POLLS
             # Half a poll of slack: a poll is never on the second.
             before = self.now - (polls - 0.5) * settings.MUSTER_POLL_INTERVAL
             old |= Q(state__in=FINE) & (Q(checked_at=None) | Q(checked_at__lte=before))
         return old
-
-    def _is_heard(self) -> bool:
-        return Hook.objects.filter(
-            connection=self.connection,
-            repository=None,
-            last_delivery_at__gte=self.now - HEARD,
-        ).exists()
 
     def _write(
         self,

@@ -123,17 +123,6 @@ def clone_url(connection: Connection, path: str) -> str:
     return f"{web_url(connection, path)}.git"
 
 
-def client_for(
-    connection: Connection, urgent: bool = False
-) -> GitHubClient | GitLabClient:
-    """The API of a connection's server as its token sees it. Raises ProviderError,
-    crypto.WrongKey."""
-    budget = _budget(connection, urgent=urgent)
-    if connection.kind == Connection.Kind.GITHUB:
-        return github_client(connection, budget)
-    return gitlab_client(connection, budget)
-
-
 def api_of(connection: Connection) -> str:
     """Where its API is. Raises AddressRefused for an address that is not of its own
     server: its token would go there."""
@@ -151,7 +140,8 @@ def api_of(connection: Connection) -> str:
 
 
 def github_client(connection: Connection, budget: Budget) -> GitHubClient:
-    """`client_for` a GitHub."""
+    """GitHub's API as a connection's token sees it. Raises ProviderError,
+    crypto.WrongKey."""
     from indexer.providers.github.client import GitHubClient
 
     return GitHubClient(
@@ -163,7 +153,7 @@ def github_client(connection: Connection, budget: Budget) -> GitHubClient:
 
 
 def gitlab_client(connection: Connection, budget: Budget) -> GitLabClient:
-    """`client_for` a GitLab."""
+    """GitLab's API, likewise."""
     from indexer.providers.gitlab.client import GitLabClient
 
     return GitLabClient(

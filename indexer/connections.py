@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models import Count, F, Min, Q
 from django.utils import timezone
@@ -289,7 +290,10 @@ def _set_secret(connection: Connection, wish: Wish) -> None:
         )
     elif not secret or len(secret) > MAX_SECRET:
         raise WishRefused("secret", "Enter a token.")
-    connection.secret = encrypt(secret)
+    try:
+        connection.secret = encrypt(secret)
+    except ImproperlyConfigured as error:  # there is no key to keep it with
+        raise WishRefused("secret", str(error)) from error
     connection.access, connection.access_expires_at = "", None
 
 
@@ -312,6 +316,7 @@ def test_connection(connection: Connection) -> Findings:
     """Ask the provider who the token is and what it may do, find the owner, and keep
     the answer on the row. Never raises for what the provider says."""
     try:
+        secret_of(connection)  # a key that is lost is said before anybody is asked
         find_api(connection)
         said: tuple[Right, ...] = ()
         if connection.credential == Connection.Credential.APP:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -179,7 +180,10 @@ def _set_remote(
     repository.username = (username or remote.username)[:200]
     secret = secret if secret is not None else remote.secret or None
     if secret is not None:
-        repository.secret = encrypt(secret) if secret else ""
+        try:
+            repository.secret = encrypt(secret) if secret else ""
+        except ImproperlyConfigured as error:  # there is no key to keep it with
+            raise AddressRefused(str(error)) from error
 
 
 def _server(url: str) -> tuple[str, str]:

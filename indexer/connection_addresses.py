@@ -75,6 +75,7 @@ def parse_place(kind: str, address: str, owner: str) -> Place:
         root_path = () if is_page or server.path == path else server.path
     else:
         path, root_path = server.path, ()
+    _check_kind(kind, server.server, "address" if named is None else "owner")
     if kind == Connection.Kind.GITHUB:
         root_path = ()  # a GitHub is never below a path: this was one of its pages
     web_url = "/".join((server.root, *root_path))
@@ -102,6 +103,17 @@ def check_address(url: str) -> CleanRemote:
             "field."
         )
     return remote
+
+
+def _check_kind(kind: str, server: str, field: str) -> None:
+    """Raises WishRefused if the server is the home of another kind."""
+    for other, home in HOME.items():
+        if server == home and other != kind:
+            raise WishRefused(
+                field,
+                f"{home} is a {other.label}. Choose “Connect {other.label}”, or enter "
+                f"the address of a {Connection.Kind(kind).label}.",
+            )
 
 
 def _is_address(text: str, kind: str) -> bool:

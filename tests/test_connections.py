@@ -109,6 +109,23 @@ def test_S1_an_address_that_must_not_be_reached_is_refused_at_its_field(
 
 
 @pytest.mark.parametrize(
+    ("kind", "address", "owner", "field"),
+    [
+        ("github", "https://gitlab.com", "acme", "address"),
+        ("github", "", "https://gitlab.com/acme", "owner"),
+        ("gitlab", "", "https://github.com/acme", "owner"),
+    ],
+)
+def test_the_home_of_the_other_kind_is_named(
+    settings: Any, kind: str, address: str, owner: str, field: str
+) -> None:
+    settings.MUSTER_ALLOW_PRIVATE = True
+    with pytest.raises(WishRefused, match="Choose “Connect Git(Hub|Lab)”") as refused:
+        parse_place(kind, address, owner)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
     ("pattern", "path", "matches"),
     [
         ("ml-*", "acme/ml-risk", True),

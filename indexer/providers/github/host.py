@@ -212,6 +212,12 @@ class GitHubHost:
             return None
         try:
             return self._client.rest("GET", "/user")
+        except NotFound as error:
+            raise NotFound(
+                "No GitHub answers at this address. Check it; for a GitLab choose "
+                "“Connect GitLab”.",
+                status=error.status,
+            ) from error
         except AccessDenied as error:
             if error.status != 403:
                 raise
@@ -237,7 +243,8 @@ class GitHubHost:
         except NotFound:
             raise NotFound(
                 f"GitHub has no organisation or user “{name}”, or hides it from this "
-                "token. Check the spelling, and that the token was made for it."
+                "token. Check the spelling, the address, and that the token was made "
+                "for it."
             ) from None
 
     def _installed_for(self, path: str) -> Owner:

@@ -86,10 +86,9 @@ class GitLabHost:
             return payloads.parse_group(answer.data)
         except NotFound:
             pass  # no group; perhaps a user
-        found = [
-            payloads.parse_user(user)
-            for user in self._client.pages("/users", {"username": path})
-        ]
+        except AccessDenied as error:
+            raise self._refusal(error) from error
+        found = self._users(path)
         for user in found:
             if user.path.lower() == path.lower():
                 return user
@@ -216,6 +215,28 @@ class GitLabHost:
 
     def _whoami(self) -> Owner:
         return payloads.parse_user(self._client.rest("GET", "/user").data)
+
+    def _users(self, name: str) -> list[Owner]:
+        """Users of this name. Raises NotFound if no GitLab is there at all."""
+        try:
+            said = self._client.pages("/users", {"username": name})
+        except NotFound as error:
+            raise NotFound(
+                "No GitLab answers at this address. Check it; for a GitHub choose "
+                "“Connect GitHub”.",
+                status=error.status,
+            ) from error
+        return [payloads.parse_user(user) for user in said]
+
+    def _refusal(self, error: AccessDenied) -> AccessDenied:
+        """Which scope the token lacks, if it says so itself; else the error."""
+        token = self._token() if error.status == 403 else None
+        if token is None:
+            return error
+        reading = describe_rights(token.scopes, None, None)[0]
+        if reading.granted is not False:
+            return error
+        return AccessDenied(reading.sentence, status=error.status)
 
     def _token(self) -> payloads.Token | None:
         """What the token says of itself; None where GitLab does not tell (an older

@@ -50,6 +50,14 @@ def test_an_owner_that_is_none_is_a_plain_error(host: GitHubHost) -> None:
         host.find_owner("acme")
 
 
+def test_a_server_without_the_api_is_called_no_github(
+    server: GitHubServer, host: GitHubHost
+) -> None:
+    server.fault("/user", status=404)
+    with pytest.raises(NotFound, match="No GitHub answers at this address"):
+        host.find_owner("acme")
+
+
 @pytest.mark.parametrize("path", ["../user", "acme/churn", "acme?x", "acme#", "ac me"])
 def test_an_owner_with_an_odd_name_is_never_asked_for(
     github: GitHubServer, host: GitHubHost, path: str

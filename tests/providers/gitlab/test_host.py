@@ -76,6 +76,21 @@ def test_K7_what_is_missing_is_said_by_name(gitlab: GitLabServer) -> None:
     assert "scope api" in sentences[1]
 
 
+def test_K7_a_token_that_may_not_find_its_owner_is_told_the_scope(
+    gitlab: GitLabServer,
+) -> None:
+    gitlab.add_owner("acme")
+    with pytest.raises(AccessDenied, match="Make one with read_api"):
+        host_with(gitlab, "read_repository").find_owner("acme")
+
+
+def test_a_server_without_the_api_is_called_no_gitlab(gitlab: GitLabServer) -> None:
+    for path in ("/groups/acme", "/users"):
+        gitlab.fault(path, status=404)
+    with pytest.raises(NotFound, match="No GitLab answers at this address"):
+        host_with(gitlab, "read_api").find_owner("acme")
+
+
 def test_a_token_says_when_it_ends(gitlab: GitLabServer) -> None:
     until = datetime(2099, 5, 17, 12, tzinfo=UTC)
     token = gitlab.add_token("alice", expires_at=until)

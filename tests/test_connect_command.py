@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from indexer import connections, hooks
 from indexer.crypto import encrypt
+from indexer.hook_facts import instructions
 from indexer.models import Artifact, Connection, Hook, Repository
 from tests.builders import make_repository
 from tests.connecting import Acme
@@ -93,7 +94,7 @@ def test_K1_every_secret_is_encrypted_anew(acme: Acme, settings: Any) -> None:
     settings.MUSTER_ENCRYPTION_KEYS = [new]
     connection.refresh_from_db()
     assert connections.secret_of(connection) == acme.server.token
-    assert hooks.instructions(Hook.objects.get(pk=hook.pk)).secret
+    assert instructions(Hook.objects.get(pk=hook.pk)).secret
     settings.MUSTER_ENCRYPTION_KEYS = [lost]
     before = Repository.objects.get(pk=repository.pk).secret
     error = io.StringIO()

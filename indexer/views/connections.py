@@ -24,7 +24,8 @@ from indexer import connections as domain
 from indexer.connection_addresses import HOME
 from indexer.connection_facts import connection_list, facts_of
 from indexer.connection_forms import ConnectionForm, RemoveConnectionForm
-from indexer.hooks import hook_state, instructions, owner_hook
+from indexer.hook_facts import hook_state, instructions
+from indexer.hooks import owner_hook
 from indexer.models import Connection, Repository
 from indexer.providers.errors import AddressRefused, ProviderError
 from indexer.views.access import (

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from indexer import hooks
 from indexer.crypto import decrypt
+from indexer.hook_facts import hook_state, instructions
 from indexer.models import Hook, Repository
 from indexer.providers.registry import host_for
 from tests.hooks.deliveries import (
@@ -45,12 +46,12 @@ def test_without_any_right_a_person_is_told(server: GitHubServer) -> None:
     assert not server.hooks
     assert not requests_of(server, "POST")
     assert len(requests_of(server, "GET")) == 1 + hooks.REFUSALS
-    state = hooks.hook_state(connection)
+    state = hook_state(connection)
     assert state.state == Hook.State.MANUAL
     assert "admin:org_hook" in state.sentence
     use_token(server, connection, "admin:org_hook")
     ensure(connection)
-    assert hooks.hook_state(connection).state == Hook.State.MADE
+    assert hook_state(connection).state == Hook.State.MADE
 
 
 def test_one_made_by_hand_is_enough(server: GitHubServer, client: Client) -> None:
@@ -58,11 +59,11 @@ def test_one_made_by_hand_is_enough(server: GitHubServer, client: Client) -> Non
     use_token(server, connection, "public_repo")
     ensure(connection)
     row = Hook.objects.get(repository=None)
-    deliver(client, row, "ping", {}, secret=hooks.instructions(row).secret)
+    deliver(client, row, "ping", {}, secret=instructions(row).secret)
     use_token(server, connection, "repo")
     ensure(connection)
     assert not server.hooks
-    assert "tells Muster of changes" in hooks.hook_state(connection).sentence
+    assert "tells Muster of changes" in hook_state(connection).sentence
     assert hooks.is_healthy(connection)
 
 
@@ -92,7 +93,7 @@ def test_an_address_that_a_provider_can_reach_is_needed(
         assert len(server.hooks) == 1
         return
     hooks.ensure_hooks(connection, host)
-    state = hooks.hook_state(connection)
+    state = hook_state(connection)
     assert state.state == Hook.State.MANUAL
     assert said in state.sentence
     assert not server.requests
@@ -102,7 +103,7 @@ def test_who_wants_none_gets_none(server: GitHubServer) -> None:
     connection = connected(server, with_hooks=False)
     ensure(connection)
     assert not server.requests
-    assert hooks.hook_state(connection).state == Hook.State.MANUAL
+    assert hook_state(connection).state == Hook.State.MANUAL
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_it_says_what_to_type_where(
 ) -> None:
     connection = make_connection(**fields)
     hook = hooks.owner_hook(connection)
-    told = hooks.instructions(hook)
+    told = instructions(hook)
     assert told.page == page
     assert told.address == f"{PUBLIC}/hooks/{connection.kind}/{hook.uuid}"
     assert told.secret == decrypt(hook.secret)
@@ -139,7 +140,7 @@ def test_it_says_what_to_type_where(
     own = Hook(connection=connection, secret=hook.secret)
     own.repository = make_connected(connection, "9", "acme/one")
     ending = "-/hooks" if connection.kind == "gitlab" else "settings/hooks/new"
-    assert hooks.instructions(own).page.endswith(f"/acme/one/{ending}")
+    assert instructions(own).page.endswith(f"/acme/one/{ending}")
 
 
 # Showing and trusting ----------------------------------------------------------------
@@ -152,11 +153,11 @@ def test_a_webhook_is_trusted_once_something_came(
     assert not hooks.is_healthy(connection)
     ensure(connection)
     assert not hooks.is_healthy(connection)
-    assert "nothing has come yet" in hooks.hook_state(connection).sentence
+    assert "nothing has come yet" in hook_state(connection).sentence
     row = Hook.objects.get()
     deliver(client, row, "push", example("push.1"), secret=decrypt(row.secret))
     assert hooks.is_healthy(connection)
-    state = hooks.hook_state(connection)
+    state = hook_state(connection)
     assert state.last_event == "push"
     assert state.last_delivery_at is not None
     long_ago = timezone.now() - timedelta(days=8)
@@ -179,7 +180,7 @@ def test_those_of_repositories_are_trusted_when_none_is_missing(
     assert not hooks.is_healthy(connection)
     ensure(connection)
     assert hooks.is_healthy(connection)
-    assert "3 repositories" in hooks.hook_state(connection).sentence
+    assert "3 repositories" in hook_state(connection).sentence
 
 
 def test_all_are_removed_when_a_connection_goes(server: GitHubServer) -> None:
@@ -237,6 +238,6 @@ def test_where_groups_have_none_each_repository_gets_one(
         ensure(connection)
     assert {kind for kind, _ in gitlab_server.hooks} == {"project"}
     assert [len(found) for found in gitlab_server.hooks.values()] == [1, 1]
-    assert hooks.hook_state(connection).in_repositories == 2
+    assert hook_state(connection).in_repositories == 2
     hooks.remove_hooks(connection, host_for(connection))
     assert not any(gitlab_server.hooks.values())

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from indexer import hooks
 from indexer.crypto import decrypt
+from indexer.hook_facts import hook_state
 from indexer.models import Connection, Hook
 from indexer.providers.registry import host_for
 from tests.hooks.deliveries import (
@@ -164,7 +165,7 @@ def test_without_the_right_for_the_organisation_each_repository_gets_one(
     rows = Hook.objects.exclude(repository=None)
     assert {row.state for row in rows} == {Hook.State.MADE}
     assert len({decrypt(row.secret) for row in rows}) == 3
-    state = hooks.hook_state(connection)
+    state = hook_state(connection)
     assert (state.state, state.in_repositories) == (Hook.State.MADE, 3)
     count = len(requests_of(server, "GET"))
     ensure(connection)  # they were looked at a moment ago
@@ -274,5 +275,5 @@ def test_an_apps_webhook_is_asked_for_where_the_app_may_make_none(
     host = host_for(Connection.objects.get())
     hooks.ensure_hooks(connection, host)
     assert not server.hooks
-    assert hooks.hook_state(connection).state == Hook.State.MANUAL
-    assert "GitHub App" in hooks.hook_state(connection).sentence
+    assert hook_state(connection).state == Hook.State.MANUAL
+    assert "GitHub App" in hook_state(connection).sentence

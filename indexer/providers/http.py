@@ -233,7 +233,7 @@ class ProviderSession(requests.Session):
             return
         if 300 <= status < 400:
             raise http_answers.elsewhere(self.place, status)
-        secrets = list(_secrets(request.headers))
+        secrets = list(secrets_of(request.headers))
         reason = http_answers.reason_of(response.content, secrets)
         if http_limits.says_limited(status, headers, reason):
             raise self.rate_limited(response, guess)
@@ -322,7 +322,7 @@ def _is_reading(request: requests.PreparedRequest) -> bool:
     return request.method == "GET" or _path(request).endswith("/graphql")
 
 
-def _secrets(headers: CaseInsensitiveDict[str | bytes]) -> Iterator[str]:
+def secrets_of(headers: CaseInsensitiveDict[str | bytes]) -> Iterator[str]:
     """The words of the headers that nobody must see."""
     for name in SECRET_HEADERS:
         value = headers.get(name, "")

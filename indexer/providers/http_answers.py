@@ -20,10 +20,10 @@ from indexer.providers.errors import (
 MAX_REASON = 200
 # Data in full; 206 is a part, which nobody asked for.
 WHOLE = frozenset({200, 201, 202, 203})
-# The marks of GitHub's and GitLab's tokens, whole or cut.
+# The marks of GitHub's and GitLab's tokens and of our webhooks' secrets, whole or cut.
 TOKEN = re.compile(
     r"\b(?:gh[a-z]_|github_pat_|GR1348941|gl(?:pat|oas|dt|rt|cbt|ptt|ft|imt|agent|wt|"
-    r"soat|ffct)-)[\w.-]*",
+    r"soat|ffct)-|whsec_)[\w.+/=-]*",
     re.ASCII,
 )
 HIDDEN = "…"

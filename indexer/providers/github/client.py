@@ -29,7 +29,7 @@ from indexer.providers.errors import (
     Unavailable,
 )
 from indexer.providers.github.requester import PER_PAGE, SessionRequester
-from indexer.providers.http import ProviderSession
+from indexer.providers.http import ProviderSession, secrets_of
 from indexer.providers.http_answers import Answer
 
 PLACE = "GitHub"
@@ -193,9 +193,16 @@ class GitHubClient:
         if not whole and isinstance(answer.data.get("message"), str):
             errors = [*errors, answer.data]
         for error in errors:
+            self._hide_token(error)
             self._settle_error(error, answer, whole=whole)
         if not whole:
             raise BadPayload(f"{PLACE} answered a query with neither data nor errors.")
+
+    def _hide_token(self, error: dict[str, Any]) -> None:
+        """A server may quote the request in its reason, and this one comes with 200."""
+        if isinstance(error.get("message"), str):
+            secrets = list(secrets_of(self._requester.response.request.headers))
+            error["message"] = http_answers.clean(error["message"], secrets)
 
     def _settle_error(
         self, error: Mapping[str, Any], answer: Answer, *, whole: bool

@@ -120,7 +120,7 @@ def test_the_home_of_the_other_kind_is_named(
     settings: Any, kind: str, address: str, owner: str, field: str
 ) -> None:
     settings.MUSTER_ALLOW_PRIVATE = True
-    with pytest.raises(WishRefused, match="Choose “Connect Git(Hub|Lab)”") as refused:
+    with pytest.raises(WishRefused, match=r"Choose “Connect Git(Hub|Lab)”") as refused:
         parse_place(kind, address, owner)
     assert refused.value.field == field
 

@@ -51,9 +51,9 @@ def test_an_owner_that_is_none_is_a_plain_error(host: GitHubHost) -> None:
 
 
 def test_a_server_without_the_api_is_called_no_github(
-    server: GitHubServer, host: GitHubHost
+    github: GitHubServer, host: GitHubHost
 ) -> None:
-    server.fault("/user", status=404)
+    github.fault("/user", status=404)
     with pytest.raises(NotFound, match="No GitHub answers at this address"):
         host.find_owner("acme")
 

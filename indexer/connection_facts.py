@@ -4,18 +4,35 @@ requests, and its webhooks."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Max, Min, Q, QuerySet
 from django.utils import timezone
 
 from indexer.budgets import BudgetState, budget_state, budget_states
-from indexer.connections import Progress, progress_of
-from indexer.models import Connection, Hook, Repository
+from indexer.models import Connection, Crawl, Hook, Repository
 
+FINE = (Repository.State.OK, Repository.State.EMPTY, Repository.State.NEW)
+# Waiting for a rate limit is no problem of the repository.
+FAILING = ~Q(state__in=[*FINE, Repository.State.WAITING])
 VISIBLE = Q(repositories__hidden_at__isnull=True)
 BUSY_SECONDS = 2  # between two looks of a page while work goes on
 WAITING_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The crawls of a connection: what is done, to do, failing and hidden.
+    `seconds_left` None: nothing to go by yet. `per_second` is of the last minute."""
+
+    done: int
+    total: int
+    running: tuple[Repository, ...] = ()
+    waiting: int = 0  # for a rate limit
+    failing: int = 0
+    hidden: int = 0
+    per_second: float = 0.0
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +131,42 @@ def facts_of(connection: Connection) -> Facts:
     ).aggregate(oldest=Min("checked_at"))["oldest"]
     return Facts(
         connection, progress_of(connection), budget_state(connection.pk), oldest
+    )
+
+
+def progress_of(connection: Connection) -> Progress:
+    """How far a first crawl is. Runs three queries."""
+    shown = Q(hidden_at__isnull=True)
+    wanted = shown & Q(is_enabled=True)
+    was_read = wanted & Q(last_crawl_at__isnull=False)
+    counts = connection.repositories.aggregate(
+        total=Count("pk", filter=wanted),
+        done=Count("pk", filter=was_read),
+        waiting=Count("pk", filter=wanted & Q(state=Repository.State.WAITING)),
+        failing=Count("pk", filter=wanted & FAILING),
+        hidden=Count("pk", filter=~shown),
+    )
+    running = connection.repositories.filter(crawls__status=Crawl.Status.RUNNING).defer(
+        "secret"
+    )
+    minute = timedelta(minutes=1)
+    now = timezone.now()
+    lately = Crawl.objects.filter(
+        repository__connection=connection, finished_at__gte=now - minute
+    ).aggregate(ended=Count("pk"), began=Min("started_at"))
+    # Work that began less than a minute ago is not measured by a whole minute.
+    span = min(now - lately["began"], minute) if lately["began"] else minute
+    per_second = lately["ended"] / max(span.total_seconds(), 1.0)
+    left = counts["total"] - counts["done"]
+    return Progress(
+        done=counts["done"],
+        total=counts["total"],
+        running=tuple(running.order_by("name")),
+        waiting=counts["waiting"],
+        failing=counts["failing"],
+        hidden=counts["hidden"],
+        per_second=per_second,
+        seconds_left=left / per_second if left and per_second else None,
     )
 
 

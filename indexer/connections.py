@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.db.models import Count, F, Min, Q
+from django.db.models import F
 from django.utils import timezone
 
 from indexer import hooks, wakeup
@@ -28,7 +28,7 @@ from indexer.connection_owner import (
 )
 from indexer.crypto import WrongKey, decrypt, encrypt
 from indexer.jobs import FREE
-from indexer.models import Connection, Crawl, Repository
+from indexer.models import Connection, Repository
 from indexer.providers.base import Ability, Owner, RemoteRepository, Right
 from indexer.providers.errors import ProviderError
 from indexer.providers.registry import host_for
@@ -39,7 +39,6 @@ logger = logging.getLogger(__name__)
 
 MAX_SECRET = 20_000
 KEPT_DRAFT = timedelta(days=1)
-FINE = (Repository.State.OK, Repository.State.EMPTY, Repository.State.NEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +86,12 @@ class Preview:
     left_out: tuple[LeftOut, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The crawls of a connection: what is done, to do, failing and hidden.
-    `seconds_left` None: nothing to go by yet. `per_second` is of the last minute."""
-
-    done: int
-    total: int
-    running: tuple[Repository, ...] = ()
-    waiting: int = 0  # for a rate limit
-    failing: int = 0
-    hidden: int = 0
-    per_second: float = 0.0
-    seconds_left: float | None = None
-
-
 # Adding and changing -----------------------------------------------------------------
 
 
 def draft_connection(wish: Wish, *, by: str = "") -> Connection:
-    """Store a draft. Reaches nothing but the address's name. Raises AddressRefused
-    with a sentence for whoever typed it (its `field` says which)."""
+    """Store a draft. Reaches nothing but the address's name. Raises WishRefused, with
+    a sentence for whoever typed it."""
     connection = Connection(
         kind=_kind(wish),
         state=Connection.State.DRAFT,
@@ -126,7 +110,7 @@ def draft_connection(wish: Wish, *, by: str = "") -> Connection:
 def change_connection(connection: Connection, wish: Wish, *, by: str = "") -> None:
     """Change it, and look again. Another server empties the token: it is never sent
     elsewhere, and its repositories stay as they are, without the connection. Raises
-    AddressRefused."""
+    WishRefused."""
     server, owner = connection.web_url, connection.owner
     _set_place(connection, wish)
     moved = connection.web_url != server
@@ -383,44 +367,3 @@ def preview(connection: Connection) -> Preview:
         else:
             chosen.append(repository)
     return Preview(tuple(chosen), tuple(left_out))
-
-
-# Progress ----------------------------------------------------------------------------
-
-
-def progress_of(connection: Connection) -> Progress:
-    """How far a first crawl is. Runs three queries."""
-    shown = Q(hidden_at__isnull=True)
-    wanted = shown & Q(is_enabled=True)
-    was_read = wanted & Q(last_crawl_at__isnull=False)
-    counts = connection.repositories.aggregate(
-        total=Count("pk", filter=wanted),
-        done=Count("pk", filter=was_read),
-        waiting=Count("pk", filter=wanted & Q(state=Repository.State.WAITING)),
-        failing=Count(
-            "pk", filter=wanted & ~Q(state__in=[*FINE, Repository.State.WAITING])
-        ),
-        hidden=Count("pk", filter=~shown),
-    )
-    running = connection.repositories.filter(crawls__status=Crawl.Status.RUNNING).defer(
-        "secret"
-    )
-    minute = timedelta(minutes=1)
-    now = timezone.now()
-    lately = Crawl.objects.filter(
-        repository__connection=connection, finished_at__gte=now - minute
-    ).aggregate(ended=Count("pk"), began=Min("started_at"))
-    # Work that began less than a minute ago is not measured by a whole minute.
-    span = min(now - lately["began"], minute) if lately["began"] else minute
-    per_second = lately["ended"] / max(span.total_seconds(), 1.0)
-    left = counts["total"] - counts["done"]
-    return Progress(
-        done=counts["done"],
-        total=counts["total"],
-        running=tuple(running.order_by("name")),
-        waiting=counts["waiting"],
-        failing=counts["failing"],
-        hidden=counts["hidden"],
-        per_second=per_second,
-        seconds_left=left / per_second if left and per_second else None,
-    )

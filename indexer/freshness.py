@@ -8,15 +8,10 @@ from datetime import datetime
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Coalesce
 
+from indexer.connection_facts import FAILING
 from indexer.models import Connection, Repository
 from indexer.permissions import User, visible_repositories
 
-NOT_FAILING = (
-    Repository.State.NEW,
-    Repository.State.OK,
-    Repository.State.EMPTY,
-    Repository.State.WAITING,
-)
 UNREACHABLE = (
     Connection.State.DENIED,
     Connection.State.UNREACHABLE,
@@ -59,7 +54,7 @@ def index_freshness(user: User) -> Freshness:
     found = visible_repositories(user).aggregate(
         repositories=Count("pk"),
         new=Count("pk", filter=enabled & Q(state=Repository.State.NEW)),
-        failing=Count("pk", filter=enabled & ~Q(state__in=NOT_FAILING)),
+        failing=Count("pk", filter=enabled & FAILING),
         oldest=Min(Coalesce("checked_at", "last_success_at"), filter=enabled),
         waiting=Count("connection", filter=waiting, distinct=True),
         waits_for=Min("connection__kind", filter=waiting),

@@ -22,7 +22,7 @@ from django_htmx.http import trigger_client_event
 
 from indexer import connections as domain
 from indexer.connection_addresses import HOME
-from indexer.connection_facts import connection_list, facts_of
+from indexer.connection_facts import FAILING, connection_list, facts_of
 from indexer.connection_forms import ConnectionForm, RemoveConnectionForm
 from indexer.hook_facts import hook_state, instructions
 from indexer.hooks import owner_hook
@@ -35,7 +35,6 @@ from indexer.views.access import (
     wants_fragment,
 )
 from indexer.views.repository_rows import (
-    FAILING,
     REPOSITORIES_A_PAGE,
     clean_search,
     narrowed,

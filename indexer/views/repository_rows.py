@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from django.db.models import Prefetch, Q, QuerySet
 
+from indexer.connection_facts import FAILING
 from indexer.models import Crawl, Repository
 
 REPOSITORIES_A_PAGE = 100
-FINE = (Repository.State.OK, Repository.State.NEW, Repository.State.EMPTY)
-# Waiting for a rate limit is no problem of the repository.
-FAILING = ~Q(state__in=[*FINE, Repository.State.WAITING])
 PROBLEMS, ARCHIVED, HIDDEN = "problems", "archived", "hidden"
 STATES = {PROBLEMS: "With problems", ARCHIVED: "Archived", HIDDEN: "Hidden"}
 

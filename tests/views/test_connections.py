@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from indexer.connections import progress_of
+from indexer.connection_facts import progress_of
 from indexer.crypto import encrypt
 from indexer.models import Connection, Crawl, Hook, Repository
 from tests.views.addresses import OUR_ADDRESSES

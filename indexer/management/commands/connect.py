@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from indexer import connections, polling, turns, wakeup
+from indexer.connection_facts import progress_of
 from indexer.connections import Findings, Preview, Wish
 from indexer.console import user
 from indexer.crypto import WrongKey
@@ -145,7 +146,7 @@ class Command(BaseCommand):
         said = ""
         while True:
             connection.refresh_from_db()
-            progress = connections.progress_of(connection)
+            progress = progress_of(connection)
             text = f"{progress.done:,} of {progress.total:,} crawled"
             text += f", {progress.failing:,} failing" if progress.failing else ""
             if text != said:

@@ -17,7 +17,7 @@ from indexer.budget_rules import (
     LEAST_RESERVE,
     SAME_RESET,
     Counts,
-    Wish,
+    Need,
     bounded,
     minute_of,
     unsaid_wait,
@@ -59,22 +59,22 @@ class DatabaseStore:
         self._known: dict[str, Told] = {}
         self._taken: dict[str, int] = {}
 
-    def admit(self, wish: Wish, now: datetime) -> datetime | None:
+    def admit(self, need: Need, now: datetime) -> datetime | None:
         """Take the right to a request; None, or when to come back."""
         for _ in range(TRIES):
-            if self._take(wish, now):
-                taken = self._taken.get(wish.resource, 0) + wish.cost
-                self._taken[wish.resource] = taken
+            if self._take(need, now):
+                taken = self._taken.get(need.resource, 0) + need.cost
+                self._taken[need.resource] = taken
                 return None
             kept = read_all([self._connection_id])[self._connection_id]
             rows = {counts.resource: counts for counts in kept}
-            if wish.resource not in rows:
-                self._make(wish.resource)
+            if need.resource not in rows:
+                self._make(need.resource)
                 continue
             waits = [
                 until
-                for name in (ALL, wish.resource)
-                if name in rows and (until := wait_of(rows[name], wish, now))
+                for name in (ALL, need.resource)
+                if name in rows and (until := wait_of(rows[name], need, now))
             ]
             if waits:
                 return max(waits)
@@ -126,25 +126,25 @@ class DatabaseStore:
             ignore_conflicts=True,
         )
 
-    def _take(self, wish: Wish, now: datetime) -> int:
+    def _take(self, need: Need, now: datetime) -> int:
         minute = minute_of(now)
         in_window = Q(reset_at__gt=now)
-        free = Q(reset_at=None) | Q(reset_at__lte=now) | Q(remaining=None) | _has(wish)
+        free = Q(reset_at=None) | Q(reset_at__lte=now) | Q(remaining=None) | _has(need)
         paced = Q(allowed=None) | ~Q(minute=minute)
-        paced |= Q(in_minute__lte=wish.pace - wish.cost)
+        paced |= Q(in_minute__lte=need.pace - need.cost)
         blocked = self._rows(ALL).filter(blocked_until__gt=now)
         return (
-            self._rows(wish.resource)
+            self._rows(need.resource)
             .filter(Q(blocked_until=None) | Q(blocked_until__lte=now))
             .filter(free, paced)
             .filter(~Exists(blocked))
             .update(
-                remaining=Case(When(in_window, then=F("remaining") - wish.cost)),
+                remaining=Case(When(in_window, then=F("remaining") - need.cost)),
                 reset_at=Case(When(in_window, then=F("reset_at"))),
                 minute=minute,
                 in_minute=Case(
-                    When(minute=minute, then=F("in_minute") + wish.cost),
-                    default=Value(wish.cost),
+                    When(minute=minute, then=F("in_minute") + need.cost),
+                    default=Value(need.cost),
                 ),
             )
         )
@@ -164,10 +164,10 @@ class DatabaseStore:
         )
 
 
-def _has(wish: Wish) -> Q:
+def _has(need: Need) -> Q:
     """There is one left for work of this urgency (rules.reserve, in SQL)."""
-    after = wish.cost - 1
-    if wish.urgent:
+    after = need.cost - 1
+    if need.urgent:
         return Q(remaining__gt=after)
     tenth = Q(allowed=None) | Q(remaining__gt=F("allowed") / 10 + after)
     return (Q(remaining__gt=LEAST_RESERVE + after) & tenth) | Q(

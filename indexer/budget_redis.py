@@ -21,7 +21,7 @@ from indexer.budget_rules import (
     SAME_RESET,
     UNSAID_WAIT,
     Counts,
-    Wish,
+    Need,
     bounded,
     minute_of,
     next_minute,
@@ -168,13 +168,13 @@ class RedisStore:
         self._client = client
         self._set = set_of(connection_id)
 
-    def admit(self, wish: Wish, now: datetime) -> datetime | None:
+    def admit(self, need: Need, now: datetime) -> datetime | None:
         """Take the right to a request; None, or when to come back."""
         answer = self._run(
             ADMIT,
-            [self._key(wish.resource), self._key(ALL), self._set],
-            [now.timestamp(), wish.cost, int(wish.urgent), wish.pace, minute_of(now),
-             next_minute(now).timestamp(), wish.resource],
+            [self._key(need.resource), self._key(ALL), self._set],
+            [now.timestamp(), need.cost, int(need.urgent), need.pace, minute_of(now),
+             next_minute(now).timestamp(), need.resource],
         )  # fmt: skip
         return _moment(answer)
 

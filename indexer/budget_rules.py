@@ -44,7 +44,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Need:
     """What a request asks for. `pace`: requests in a minute for work of its urgency."""
 
     resource: str
@@ -70,22 +70,22 @@ def reserve(allowed: int | None) -> int:
     return min(max(LEAST_RESERVE, allowed // 10), allowed // 4)
 
 
-def wait_of(counts: Counts, wish: Wish, now: datetime) -> datetime | None:
+def wait_of(counts: Counts, need: Need, now: datetime) -> datetime | None:
     """When a request may be asked for again; None: now."""
     if counts.blocked_until is not None and counts.blocked_until > now:
         return counts.blocked_until
-    floor = 0 if wish.urgent else reserve(counts.allowed)
+    floor = 0 if need.urgent else reserve(counts.allowed)
     if (
         counts.remaining is not None
         and counts.reset_at is not None
         and counts.reset_at > now
-        and counts.remaining - wish.cost < floor
+        and counts.remaining - need.cost < floor
     ):
         return counts.reset_at
     if (
         counts.allowed is not None
         and counts.minute == minute_of(now)
-        and counts.in_minute + wish.cost > wish.pace
+        and counts.in_minute + need.cost > need.pace
     ):
         return next_minute(now)
     return None

@@ -28,7 +28,7 @@ from indexer.budget_rules import (
     ALL,
     UNSAID_WAIT,
     Counts,
-    Wish,
+    Need,
     bounded,
     pace,
     wait_of,
@@ -122,7 +122,7 @@ class Unlimited:
 class Store(Protocol):
     """Where the budget of one connection is kept, for all workers."""
 
-    def admit(self, wish: Wish, now: datetime) -> datetime | None:
+    def admit(self, need: Need, now: datetime) -> datetime | None:
         """Take the right to a request; None, or when to come back."""
         ...
 
@@ -195,9 +195,9 @@ class SharedBudget:
         if self._place:  # who is gone has no budget, and nothing to come back to
             kind, server = self._place
             limit = pace(server, resource, urgent=self._urgent)
-            wish = Wish(resource, cost, self._urgent, limit)
+            need = Need(resource, cost, self._urgent, limit)
             now = timezone.now()
-            until = self._ask(lambda store: store.admit(wish, now))
+            until = self._ask(lambda store: store.admit(need, now))
             if until is not None:
                 until = bounded(until, now)
                 place = Connection.Kind(kind).label
@@ -271,8 +271,8 @@ def _budget_state(rows: list[Counts], now: datetime) -> BudgetState:
     for row in rows:
         if row.resource == ALL:
             continue
-        wish = Wish(row.resource, 1, urgent=False, pace=sys.maxsize)
-        until = wait_of(row, wish, now)
+        need = Need(row.resource, 1, urgent=False, pace=sys.maxsize)
+        until = wait_of(row, need, now)
         if until is not None and row.resource in OF_CRAWLS:
             waits.append(until)
         states.append(_state(row, of_all, now))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection as database
 
 from indexer import connections, polling
 from indexer.connections import Wish
@@ -40,6 +41,7 @@ def wish(server: GitHubServer, **changes: Any) -> Wish:
 def moved_to(pk: int, server: GitHubServer) -> Callable[[], None]:
     def move() -> None:
         connections.change_connection(Connection.objects.get(pk=pk), wish(server))
+        database.close()  # of this thread, which is the server's
 
     return move
 
@@ -109,6 +111,7 @@ def test_F_C1_a_connection_may_be_removed_during_a_look_at_it(
             Connection.objects.get(pk=connection.pk),
             with_repositories=with_repositories,
         )
+        database.close()
 
     fault = acme.server.fault(part, before=remove)
     polling.poll(connection.pk)

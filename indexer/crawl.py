@@ -13,13 +13,14 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
 from indexer import jobs, leases
 from indexer.additions import ingest_additions, read_additions
+from indexer.budgets import Unlimited
 from indexer.connections import request_poll
 from indexer.crypto import WrongKey
 from indexer.index_rows import INDEX_VERSION
@@ -80,9 +81,12 @@ def crawl_repository(
         except LeaseLost:
             logger.warning("Crawl %s lost its lease and stopped.", lease.crawl.pk)
         except errors.RateLimited as error:
-            _wait(lease, error)
+            _wait(lease, error.retry_at)
         except errors.ProviderError as error:
-            _fail(lease, error.sentence, error)
+            if _is_limit(lease, error):
+                _wait(lease, lease.budget.back_off())
+            else:
+                _fail(lease, error.sentence, error)
         except WrongKey as error:
             _fail(lease, str(error), error)
         except Exception as error:
@@ -240,7 +244,13 @@ def _how_it_is(repository: Repository) -> dict[str, str]:
     return {"state": state, "message": message}
 
 
-def _wait(lease: Lease, error: errors.RateLimited) -> None:
+def _is_limit(lease: Lease, error: errors.ProviderError) -> bool:
+    """Whether Git met a limit of a connection's provider, which all of it shares. Git
+    does not tell for how long."""
+    return error.status == 429 and not isinstance(lease.budget, Unlimited)
+
+
+def _wait(lease: Lease, until: datetime) -> None:
     """Write until when the crawl waits."""
     repository = Repository.objects.select_related("connection").get(
         pk=lease.repository_id
@@ -250,8 +260,8 @@ def _wait(lease: Lease, error: errors.RateLimited) -> None:
     try:
         jobs.wait(
             lease,
-            f"Waiting for {place} until {clock(error.retry_at)}.",
-            retry_at=error.retry_at,
+            f"Waiting for {place} until {clock(until)}.",
+            retry_at=until,
             requests=lease.budget.spent,
         )
     except LeaseLost:

@@ -1,4 +1,4 @@
-"""From a failed git to one of our six errors, with a sentence for people."""
+"""From a failed git to one of our errors, with a sentence for people."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from indexer.providers.errors import (
     BadPayload,
     NotFound,
     ProviderError,
+    Refused,
     TooLarge,
     Unavailable,
 )
@@ -21,6 +22,7 @@ from indexer.providers.git.hardening import Connection
 Sentence = Callable[[str, str], ProviderError]  # where, what git said
 
 # In this order: what git said, and what it means. {where} is the host or the path.
+LIMITED = r"returned error: 429"
 DISK_FULL = r"No space left on device|Disk quota exceeded"
 MEANINGS: tuple[tuple[str, type[ProviderError], str], ...] = (
     (
@@ -78,10 +80,16 @@ MEANINGS: tuple[tuple[str, type[ProviderError], str], ...] = (
         "Check the address; a private repository needs a user name and a token.",
     ),
     (
-        r"returned error: 429",
+        LIMITED,
         Unavailable,
         "{where} asks us to come less often (too many requests). Muster tries again "
         "later.",
+    ),
+    (
+        r"returned error: 4(?!08)\d\d",
+        Refused,
+        "{where} refused the request of Git. Open the repository in a browser to see "
+        "whether something is wrong with it; Muster tries again later.",
     ),
     (
         r"Could not resolve host|Name or service not known|"
@@ -124,9 +132,9 @@ MEANINGS: tuple[tuple[str, type[ProviderError], str], ...] = (
         "Muster tries again later.",
     ),
     (
-        r"returned error: 5\d\d|hung up unexpectedly|early EOF|Connection reset|"
+        r"returned error: (408|5\d\d)|hung up unexpectedly|early EOF|Connection reset|"
         r"disconnect|Empty reply|transfer closed|RPC failed|unexpected EOF|"
-        r"unable to access|expected flush|invalid index-pack output|fetch-pack",
+        r"unable to access|expected (flush|')|invalid index-pack output|fetch-pack",
         Unavailable,
         "{where} broke off in the middle of its answer. Muster tries again later.",
     ),
@@ -139,15 +147,17 @@ def place(connection: Connection) -> str:
 
 
 def explain(failure: GitFailed, connection: Connection) -> ProviderError:
-    """What went wrong at the remote, for whoever looks at the repository."""
+    """What went wrong at the remote, for whoever looks at the repository. Of a limit
+    the status is told, so that a connection waits with all it has."""
     where = place(connection)
+    status = 429 if re.search(LIMITED, failure.stderr) else 0
     if failure.late:
         return Unavailable(
             _capital(f"{where} did not answer in time. Muster tries again later.")
         )
     for pattern, kind, sentence in MEANINGS:
         if re.search(pattern, failure.stderr):
-            return kind(_capital(sentence.format(where=where)))
+            return kind(_capital(sentence.format(where=where)), status=status)
     said = last_words(failure.stderr)
     return Unavailable(
         _capital(f"{where} could not be read: git says “{said}”.")

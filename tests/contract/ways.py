@@ -75,7 +75,7 @@ class Twin:
         ended = [(crawl.status, crawl.message) for crawl in (by_git, by_way)]
         assert ended[0] == ended[1], ended
         assert self.states()[0] == self.states()[1]
-        self._compare_rows()
+        self.compare_rows()
         for again in self.crawl():
             assert again.status in {Crawl.Status.UNCHANGED, Crawl.Status.FAILED}
             assert again.status == (
@@ -83,9 +83,10 @@ class Twin:
                 if by_git.status == Crawl.Status.FAILED
                 else Crawl.Status.UNCHANGED
             )
-        self._compare_rows()
+        self.compare_rows()
 
-    def _compare_rows(self) -> None:
+    def compare_rows(self) -> None:
+        """Every row of both, as far as Git tells it."""
         by_git, by_way = dump_of(self.plain), dump_of(self.row)
         for model, rows in by_git.items():
             for one, other in itertools.zip_longest(rows, by_way[model]):

@@ -23,7 +23,7 @@ from indexer.providers.errors import (
     Unavailable,
 )
 from indexer.providers.github import objects, reader
-from tests.core.histories import History, histories, write_repository
+from tests.core.histories import History, histories, how_many, write_repository
 from tests.providers import hostile
 from tests.providers.conftest import known_of
 from tests.providers.github.readers import (
@@ -67,8 +67,9 @@ def test_T1_hostile_repositories_read_as_with_git(
 numbers = itertools.count()
 
 
+@pytest.mark.fuzz
 @settings(
-    max_examples=25,
+    max_examples=how_many(12),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

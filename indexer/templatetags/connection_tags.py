@@ -57,7 +57,8 @@ def connection_sentence(connection: Connection) -> str:
         until = at_clock(connection.next_poll_at)
         return f"Waiting for {connection.provider_name} until {until}."
     if connection.state == State.NEW:
-        return "Its first look begins in a moment."
+        which = "The next look" if connection.polled_at else "Its first look"
+        return f"{which} begins in a moment."
     if connection.state == State.DRAFT:
         return "Nothing is read before you connect it."
     return connection.message

@@ -211,7 +211,9 @@ def remove(request: HtmxHttpRequest, uuid: UUID) -> HttpResponseBase:
         gone = form.cleaned_data["repositories"] == "remove"
         domain.remove_connection(shown, with_repositories=gone)
         messages.success(
-            request, f"{shown} is removed. At {shown.provider_name} all stays."
+            request,
+            f"{shown} is removed. Its repositories at {shown.provider_name} stay as "
+            "they are.",
         )
         return redirect("connections")
     context = {

@@ -182,6 +182,17 @@ def test_the_foot_says_which_connections_cannot_be_looked_at(
     assert "taken back" not in foot
 
 
+def test_a_refused_token_leads_to_where_a_new_one_is_entered(
+    alice: Client, connected: Connection
+) -> None:
+    assert "Enter a new token" not in alice.get(PAGE).content.decode()
+    Connection.objects.update(state="denied", message="The token was taken back.")
+    html = alice.get(PAGE).content.decode()
+    assert f'href="{PAGE}edit">Enter a new token</a>' in html
+    Connection.objects.update(state="new")
+    assert "The next look begins in a moment." in alice.get(PAGE).content.decode()
+
+
 def test_a_look_is_asked_for_by_a_button(alice: Client, connected: Connection) -> None:
     assert alice.post(f"{PAGE}look")["Location"] == PAGE
     fragment = alice.post(f"{PAGE}look", headers=HTMX).content.decode()

@@ -96,7 +96,12 @@ def _first_crawl(muster: Muster, table: Table, *, count: int, pid: int) -> None:
     )
     table.note(
         f"({count / seconds:.1f} a second with the server's time; a repository takes "
-        f"{taken / count * 1000:.0f} ms of a worker's processor)"
+        f"{taken / count * 1000:.0f} ms of a worker's processor, "
+        f"{own / count * 1000:.0f} ms of the server's)"
+    )
+    table.note(
+        f"(the machine's load was {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; "
+        "alone, this part makes one of about 3)"
     )
     asked = after["requests"] - before["requests"]
     table.ratio("requests a repository", asked / count, at_most=3, unit="")

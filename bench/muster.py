@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import psycopg
 
 from bench.github import GitHub
 from bench.measure import (
@@ -72,10 +75,7 @@ class Muster:
         """Ask the database, from outside."""
         url = self.environment.get("DATABASE_URL")
         if url:
-            import psycopg
-
-            with psycopg.connect(url, autocommit=True) as connection:
-                return connection.execute(query.encode()).fetchall()
+            return _postgres(url).execute(query.encode()).fetchall()
         path = Path(self.environment["MUSTER_DATA"]) / "muster.sqlite3"
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             return database.execute(query).fetchall()
@@ -188,6 +188,12 @@ def _redis() -> Iterator[str | None]:
         if usable:
             client.flushdb()
         client.close()
+
+
+@functools.lru_cache(maxsize=1)
+def _postgres(url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """One connection, kept: to open one costs more than most queries."""
+    return psycopg.connect(url, autocommit=True)
 
 
 def _is_worker(pid: int) -> bool:

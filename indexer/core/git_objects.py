@@ -1,9 +1,12 @@
 """Parsers of raw Git tag and commit objects, on bytes. Total: any bytes in, a value
-out; what could not be read is unknown and named among the flaws, never invented."""
+out; what could not be read is unknown and named among the flaws, never invented. And
+the way back: a tag object as Git writes it."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from indexer.core.snapshot import (
@@ -206,3 +209,73 @@ def _moment(raw: bytes, what: str, flaws: list[str]) -> Instant | None:
         flaws.append(f"The {what}'s time zone {shown} is none; UTC is shown.")
         return Instant(seconds)
     return Instant(seconds, -offset if zone[1] == b"-" else offset)
+
+
+# Writing ------------------------------------------------------------------------------
+
+# What Git takes off the ends of a name and an e-mail (ident.c, `crud`). A full stop
+# stays, as newer ones of Git leave it: it may belong to a name (“Jr.”).
+_CRUD = "".join(map(chr, range(33))) + ",:;<>\"\\'"
+_NOT_IN_IDENTITY = str.maketrans("", "", "<>\n\0")
+
+
+@dataclass(frozen=True, slots=True)
+class TagOrder:
+    """An annotated tag of a commit that is to be written, and nothing else of it:
+    from the same order comes the same object, with the same id."""
+
+    name: str
+    commit_id: str
+    message: str
+    tagger: Person
+    at: Instant
+
+
+def tidied(order: TagOrder) -> TagOrder:
+    """The order as Git writes it: name, e-mail and message without what it takes off
+    (`git tag --cleanup=whitespace`, so that lines that begin with # stay, as with
+    gto)."""
+    tagger = Person(_identity(order.tagger.name), _identity(order.tagger.email))
+    return replace(order, tagger=tagger, message=_tidied_message(order.message))
+
+
+def format_tag_object(order: TagOrder) -> bytes:
+    """The tag object (without Git's own header), byte for byte as `git tag -a` makes
+    it: `parse_tag_object(…)` gives back what `tidied(order)` says."""
+    order = tidied(order)
+    who, at = order.tagger, order.at
+    hours, minutes = divmod(abs(at.offset), 60)
+    zone = f"{'-' if at.offset < 0 else '+'}{hours:02}{minutes:02}"
+    return (
+        f"object {order.commit_id}\ntype commit\ntag {order.name}\n"
+        f"tagger {who.name} <{who.email}> {at.seconds} {zone}\n\n{order.message}\n"
+    ).encode()
+
+
+def tag_object_id(body: bytes, digits: int = 40) -> str:
+    """The id of a tag object: SHA-1, or SHA-256 in a repository whose ids have 64
+    digits."""
+    data = b"tag %d\0" % len(body) + body
+    if digits == 64:
+        return hashlib.sha256(data).hexdigest()
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+def has_signature(message: str) -> bool:
+    """Whether a message would be taken for one with a signature at its end."""
+    return _SIGNATURE_LINE.search(message.encode("utf-8", "replace")) is not None
+
+
+def _identity(value: str) -> str:
+    return value.strip(_CRUD).translate(_NOT_IN_IDENTITY)
+
+
+def _tidied_message(message: str) -> str:
+    """Without white space at the ends of lines, without empty lines at both ends, and
+    of several empty lines one (`strbuf_stripspace` of Git)."""
+    lines: list[str] = []
+    for line in message.split("\n"):
+        bare = line.rstrip(" \t\r\f\v")
+        if bare or (lines and lines[-1]):
+            lines.append(bare)
+    return "\n".join(lines).rstrip("\n")

@@ -33,6 +33,7 @@ from indexer.providers.git.hardening import (
     find_git,
     network_config,
     origin,
+    receive_pack_option,
     upload_pack_option,
 )
 
@@ -63,13 +64,16 @@ class GitFailed(Exception):
         self.late = late
 
 
-def ls_remote(connection: Connection, *, seconds: float) -> bytes:
-    """The remote's refs and what HEAD points to, in one round trip. Git's own format:
+def ls_remote(
+    connection: Connection, *, seconds: float, refs: Sequence[str] = ()
+) -> bytes:
+    """The remote's refs (all, or those of these names, which are checked and hold no
+    `*?[`) and what HEAD points to, in one round trip. Git's own format:
     `ref: TARGET\\tHEAD`, then `ID\\tREF` lines, peeled ones with `^{}`."""
     command = ["ls-remote", "--symref", *upload_pack_option(connection)]
     with _Process(
         network_config(connection),
-        [*command, "--", connection.url],
+        [*command, "--", connection.url, *refs],
         seconds=seconds,
         connection=connection,
     ) as process:
@@ -153,6 +157,61 @@ def fetch(
         process.read_all(64 * 1024)
 
 
+def hash_object(mirror: Path, kind: str, body: bytes, *, seconds: float = 30) -> str:
+    """Put an object into a repository of ours; its id."""
+    with _Process(
+        QUIET,
+        ["hash-object", "-w", "-t", kind, "--stdin"],
+        seconds=seconds,
+        mirror=mirror,
+        stdin=body,
+    ) as process:
+        return process.read_all(1024).decode("ascii").strip()
+
+
+def push_new(
+    mirror: Path, connection: Connection, object_id: str, ref: str, *, seconds: float
+) -> tuple[str, str]:
+    """Make one ref (a whole name, checked) at the remote, which must not be there yet.
+    What git reports of it (`FLAG\\tFROM:TO\\tSUMMARY`), and what it and the remote said
+    meanwhile; raises GitFailed where it reports nothing.
+
+    The remote is asked which commits it has (`push.negotiate`), so that the tag object
+    alone is sent, though we have no trees here."""
+    command = [
+        "push",
+        "--porcelain",
+        "--atomic",
+        "--no-verify",
+        "--no-signed",
+        "--no-follow-tags",
+        "--recurse-submodules=no",
+        f"--force-with-lease={ref}:",
+    ]
+    config = (*network_config(connection), "push.negotiate=true")
+    report = b""
+    try:
+        with _Process(
+            config,
+            [
+                *command,
+                *receive_pack_option(connection),
+                "--",
+                connection.url,
+                f"{object_id}:{ref}",
+            ],
+            seconds=seconds,
+            connection=connection,
+            mirror=mirror,
+        ) as process:
+            report = process.read_all(64 * 1024)
+    except GitFailed as error:
+        if error.late or f":{ref}\t".encode() not in report:
+            raise
+        return report.decode("utf-8", "replace"), error.stderr
+    return report.decode("utf-8", "replace"), ""
+
+
 @contextlib.contextmanager
 def cat_file(
     mirror: Path, object_ids: Iterable[str], *, check: bool, seconds: float
@@ -210,7 +269,7 @@ class _Process:
         seconds: float,
         connection: Connection | None = None,
         mirror: Path | None = None,
-        stdin: Iterable[str] | None = None,
+        stdin: Iterable[str] | bytes | None = None,
         extra: Mapping[str, str] | None = None,
     ) -> None:
         self.verb = command[0]
@@ -235,7 +294,7 @@ class _Process:
                 kept.callback(os.close, lifeline)
                 inherited.append(reader)
                 watch = str(reader)
-            source = ours.enter_context(_lines(stdin)) if stdin is not None else None
+            source = ours.enter_context(_file(stdin)) if stdin is not None else None
             self._process: Any = _spawn(
                 [*arguments, *command], environment, inherited, watch, source
             )
@@ -329,12 +388,15 @@ def _answers(
     }
 
 
-def _lines(items: Iterable[str]) -> IO[bytes]:
-    """A file without a name that holds one item a line: as standard input it can
-    neither block nor deadlock."""
+def _file(content: Iterable[str] | bytes) -> IO[bytes]:
+    """A file without a name that holds these bytes, or one item a line: as standard
+    input it can neither block nor deadlock."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
-        file.writelines(item.encode("ascii") + b"\n" for item in items)
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            file.writelines(item.encode("ascii") + b"\n" for item in content)
         file.seek(0)
     except BaseException:
         file.close()

@@ -105,6 +105,13 @@ def upload_pack_option(connection: Connection) -> list[str]:
     return [f"--upload-pack={UPLOAD_PACK}"] if connection.scheme == "file" else []
 
 
+def receive_pack_option(connection: Connection) -> list[str]:
+    """How a path of this machine takes what is pushed. Its hooks decide, as those of a
+    server would, and git takes it only where they are of the user that runs Muster
+    (no `safe.directory` is said here)."""
+    return ["--receive-pack=git receive-pack"] if connection.scheme == "file" else []
+
+
 def origin(connection: Connection) -> str:
     """`https://host:port` as git writes it when it asks for a credential."""
     host = f"[{connection.host}]" if ":" in connection.host else connection.host

@@ -57,7 +57,7 @@ class GitProvider:
     def fetch_listing(self) -> Listing:
         """The refs as they are now, in one round trip."""
         with system_explained():
-            return self._list(self._connect()[0])
+            return self._list(self.connect()[0])
 
     def fetch_snapshot(
         self, listing: Listing, known: Known, progress: Progress = no_progress
@@ -74,7 +74,7 @@ class GitProvider:
         self, listing: Listing, known: Known, progress: Progress, end: float
     ) -> RepositorySnapshot:
         try:
-            connection, clean = self._connect()
+            connection, clean = self.connect()
             try:
                 return self._read(
                     listing, known, progress, connection, clean, first=True, end=end
@@ -87,14 +87,14 @@ class GitProvider:
                     listing, known, progress, connection, clean, first=False, end=end
                 )
         except Missing as error:
-            where = place(self._connect()[0])
+            where = place(self.connect()[0])
             raise Unavailable(
                 f"{where} does not have all the objects that it lists. If this "
                 "happens at every crawl, run git fsck there."
             ) from error
         except GitFailed as error:
             if is_disk_full(error):
-                raise explain(error, self._connect()[0]) from None
+                raise explain(error, self.connect()[0]) from None
             if error.late:
                 raise Unavailable("Reading the mirror took too long.") from error
             raise Unavailable(
@@ -108,12 +108,12 @@ class GitProvider:
         too."""
         end = time.monotonic() + FETCH_SECONDS
         with system_explained():
-            connection, clean = self._connect()
+            connection, clean = self.connect()
             return self._open(
                 connection, clean, listing, known, no_progress, first, end
             )
 
-    def _connect(self) -> tuple[Connection, CleanRemote]:
+    def connect(self) -> tuple[Connection, CleanRemote]:
         """Check the address again (its name may lead elsewhere by now)."""
         remote = self._remote
         try:

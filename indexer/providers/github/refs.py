@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from indexer.providers.base import Listing
 from indexer.providers.errors import BadPayload, Refused, Unavailable
-from indexer.providers.github.client import GitHubClient, repository_path
+from indexer.providers.github.client import GitHubClient, quoted, repository_path
 from indexer.providers.github.queries import (
     as_object,
     odd,
@@ -31,13 +31,16 @@ def fetch_refs(
     kind: Literal["tags", "heads"],
     *,
     at_least: int = 0,
+    beginning: str = "",
 ) -> Refs:
-    """Every ref under refs/tags/ or refs/heads/ of owner/name; whole, or an error.
+    """Every ref under refs/tags/ or refs/heads/ of owner/name (whose name begins so);
+    whole, or an error.
     GitHub puts all into one answer; a server that makes pages of it is followed.
     `at_least`: so many there were a moment ago. Raises NeedsMirror for names that the
     API cannot tell.
     https://docs.github.com/en/rest/git/refs#list-matching-references"""
     address = f"{repository_path(path)}/git/matching-refs/{kind}/"
+    address += quoted(beginning)
     refs: Refs = {}
     for number in range(1, MAX_PAGES + 1):
         page = {"page": number} if number > 1 else {}

@@ -141,6 +141,16 @@ def parse_token(value: Any) -> Token:
     return Token(frozenset(scopes), datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
+def parse_people(value: Any) -> tuple[Signer, ...]:
+    """As whom GitLab may sign what the user of a token makes: their name with each of
+    their e-mails. https://docs.gitlab.com/api/users/#retrieve-the-current-user"""
+    given = fields(value, "a user")
+    name = _text(given, "name", "a user")
+    emails = ("commit_email", "email", "public_email")
+    found = dict.fromkeys(_maybe_text(given, key, "a user") for key in emails)
+    return tuple(Signer(name, email, None) for email in found if email)
+
+
 def parse_access_level(value: Any) -> int:
     """https://docs.gitlab.com/api/members/"""
     level = fields(value, "a member").get("access_level")

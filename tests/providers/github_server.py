@@ -74,6 +74,7 @@ class GitHubServer(DeliveringServer):
         self.link_base = ""  # what paging links begin with; "": our own address
         self.tree_limit = 100_000  # entries of a recursive tree
         self.node_limit = 500_000  # of a GraphQL query, as GitHub counts them
+        self.strips_messages = False  # of tags, of the line feed at their end
         self.heavy_at = 0  # nodes at which a query is answered 502; 0: never
         self.ids = itertools.count(1001)
         self.graphql = GraphQL(self)

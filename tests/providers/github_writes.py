@@ -63,9 +63,13 @@ class Writes(Routes):
             return message(422, f"Could not verify object {asked['object']}")
         tagger = self._line(request, asked.get("tagger"))
         text = asked["message"]
+        if self.server.strips_messages:
+            text = text.rstrip("\n")
+        elif not text.endswith("\n"):
+            text += "\n"
         data = (
             f"object {target.oid}\ntype {target.kind}\ntag {asked['tag']}\n"
-            f"tagger {tagger}\n\n{text}" + ("" if text.endswith("\n") else "\n")
+            f"tagger {tagger}\n\n{text}"
         )
         return self._written(row, "tag", data.encode())
 

@@ -104,6 +104,21 @@ def tags_of(bare: Path, *, created_at: bool) -> list[dict[str, Any]]:
     return listed
 
 
+def make_tag(
+    bare: Path, name: str, target: str, message: str, who: tuple[str, str]
+) -> str:
+    """Make a tag as GitLab does, by its user and its clock; why not, or ""."""
+    if git(bare, "rev-parse", "--verify", "-q", f"refs/tags/{name}"):
+        return f"Tag {name} already exists"
+    if not git(bare, "rev-parse", "--verify", "-q", f"{target}^{{commit}}"):
+        return f"Target {target} is invalid"
+    identity = ("-c", f"user.name={who[0]}", "-c", f"user.email={who[1]}")
+    annotated = ("-a", "-m", message) if message else ()
+    git(bare, *identity, "tag", "--cleanup=whitespace", *annotated, "--", name, target)
+    made = git(bare, "rev-parse", "--verify", "-q", f"refs/tags/{name}")
+    return "" if made else f"Tag name {name} is invalid"
+
+
 def branches_of(bare: Path) -> list[dict[str, Any]]:
     """https://docs.gitlab.com/api/branches/"""
     refs = refs_of(bare, "refs/heads/")

@@ -8,6 +8,7 @@ import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -57,6 +58,7 @@ class GitLabServer(DeliveringServer):
         for owner in (group, project):
             self.route("POST", f"{owner}/hooks", self._add_hook)
             self.route("DELETE", f"{owner}/hooks/{{hook}}", self._delete_hook)
+        self.route("POST", f"{project}/repository/tags", self._make_tag)
 
     def _version(self, request: Request) -> Reply:
         return Reply(200, {"version": "18.5.0-ee", "revision": "0123abcd"})
@@ -175,9 +177,39 @@ class GitLabServer(DeliveringServer):
     def _tags(self, request: Request) -> Reply:
         bare = self._found(request).bare
         tags = answers.tags_of(bare, created_at=self.has_created_at)
+        search = request.query.get("search", "")
+        if search.startswith("^"):
+            tags = [tag for tag in tags if tag["name"].startswith(search[1:])]
         if request.query.get("sort", "desc") == "desc":
             tags.reverse()
         return self._page(request, tags)
+
+    def _make_tag(self, request: Request) -> Reply:
+        """https://docs.gitlab.com/api/tags/#create-a-new-tag"""
+        grant, project = _grant(request), self._found(request)
+        if project.archived or self.level(grant, project.path) < 30:
+            return Reply(403, {"message": "403 Forbidden"})
+        given = request.json or {}
+        for name in ("tag_name", "ref"):
+            if not given.get(name):
+                return Reply(400, {"error": f"{name} is missing"})
+        name = given["tag_name"]
+        if any(fnmatchcase(name, pattern) for pattern in project.protected_tags):
+            text = "You are not allowed to create this tag as it is protected."
+            return Reply(400, {"message": text})
+        user = self.owners[grant.account]
+        trouble = answers.make_tag(
+            project.bare,
+            name,
+            given["ref"],
+            given.get("message", ""),
+            (user.path.title(), f"{user.path}@example.com"),
+        )
+        if trouble:
+            return Reply(400, {"message": trouble})
+        self.touch(project.path, later=True)
+        tags = answers.tags_of(project.bare, created_at=self.has_created_at)
+        return Reply(201, next(tag for tag in tags if tag["name"] == name))
 
     def _branches(self, request: Request) -> Reply:
         return self._page(request, answers.branches_of(self._found(request).bare))
@@ -358,6 +390,8 @@ class GitLabServer(DeliveringServer):
             "id": owner.id,
             "username": owner.path,
             "name": owner.path.title(),
+            "email": f"{owner.path}@example.com",
+            "commit_email": f"{owner.path}@example.com",
             "state": "active",
             "web_url": f"{self.url}/{owner.path}",
         }

@@ -44,6 +44,7 @@ class Project:
     hidden: bool = False  # from everybody
     description: str = ""
     shared_with: tuple[str, ...] = ()  # groups
+    protected_tags: tuple[str, ...] = ()  # patterns: nobody may make such
     activity: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     seen_refs: dict[str, str] = field(default_factory=dict)
 

@@ -33,10 +33,18 @@ def encrypt(text: str) -> str:
 
 
 def decrypt(token: str) -> str:
-    """The text of a token. Raises WrongKey if none of our keys made it, so that a
-    credential is never silently empty or wrong."""
+    """The text of a token. Raises WrongKey if none of our keys made it or there is
+    none, so that a credential is never silently empty or wrong."""
     try:
-        return _fernet().decrypt(token.encode()).decode()
+        fernet = _fernet()
+    except ImproperlyConfigured:
+        raise WrongKey(
+            "A stored credential cannot be decrypted: MUSTER_ENCRYPTION_KEYS is missing "
+            "or holds no key here. Give every process of Muster the keys it was "
+            "stored with."
+        ) from None
+    try:
+        return fernet.decrypt(token.encode()).decode()
     except InvalidToken:
         raise WrongKey(
             "A stored credential cannot be decrypted: its key is not among "

@@ -55,6 +55,18 @@ def test_K1_a_wrong_key_is_loud_and_never_an_empty_secret(
             decrypt(broken)
 
 
+@pytest.mark.parametrize("lost", [[], ["not a key"]])
+def test_K1_a_process_without_the_keys_says_so_where_it_needs_them(
+    keys: Settings, lost: list[str]
+) -> None:
+    """What a crawl says on the repository; to make a new key would be no help."""
+    token = encrypt(SECRET)
+    keys.MUSTER_ENCRYPTION_KEYS = lost
+    keys.EMBEDDED = False
+    with pytest.raises(WrongKey, match="the keys it was stored with"):
+        decrypt(token)
+
+
 def test_what_is_no_key_is_refused(keys: Settings) -> None:
     keys.MUSTER_ENCRYPTION_KEYS = ["not a key"]
     with pytest.raises(ImproperlyConfigured, match="holds something that is no key"):

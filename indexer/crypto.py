@@ -39,8 +39,8 @@ def decrypt(token: str) -> str:
         fernet = _fernet()
     except ImproperlyConfigured:
         raise WrongKey(
-            "A stored credential cannot be decrypted: MUSTER_ENCRYPTION_KEYS is missing "
-            "or holds no key here. Give every process of Muster the keys it was "
+            "A stored credential cannot be decrypted: here MUSTER_ENCRYPTION_KEYS is "
+            "missing or holds no key. Give every process of Muster the keys it was "
             "stored with."
         ) from None
     try:

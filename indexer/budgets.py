@@ -12,8 +12,8 @@ import functools
 import logging
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -104,13 +104,12 @@ class Unlimited:
     """A budget that only counts: for a token that belongs to no connection yet."""
 
     spent: int = 0
-    resources: Mapping[str, Told] = field(default_factory=dict)
 
     def admit(self, resource: str, cost: int = 1) -> None:
         self.spent += 1
 
     def record(self, resource: str, told: Told) -> None:
-        self.resources = {**self.resources, resource: told}
+        """There is nobody to tell."""
 
     def block(self, resource: str, until: datetime) -> None:
         """Whoever called sees the RateLimited that follows."""

@@ -242,20 +242,18 @@ def fail(
     sentence: str,
     *,
     state: Repository.State = Repository.State.FAILING,
-    retry_at: datetime | None = None,
     say_when: bool = False,
     requests: int = 0,
 ) -> None:
     """End a crawl that failed: what we have stays, the next try comes after a pause
-    that grows, or at `retry_at`. `say_when` adds that time to the sentence. Raises
-    LeaseLost."""
+    that grows. `say_when` adds that time to the sentence. Raises LeaseLost."""
     with transaction.atomic():
         now = database_now()
         fence(lease.repository_id, lease.lease_id)
         failures = Repository.objects.values_list("failures", flat=True).get(
             pk=lease.repository_id
         )
-        next_at = max(now + pause(failures + 1), retry_at or now)
+        next_at = now + pause(failures + 1)
         if say_when:
             sentence = sentence.format(when=clock(next_at))
         fence(

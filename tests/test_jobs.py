@@ -139,7 +139,7 @@ def test_a_failure_says_when_it_tries_again() -> None:
 def test_F_P1_a_remote_that_names_a_time_is_left_alone_until_then() -> None:
     repository = make_repository()
     until = timezone.now() + timedelta(hours=3)
-    jobs.fail(claimed(repository), "Too many.", retry_at=until)
+    jobs.wait(claimed(repository), "Too many.", retry_at=until)
     repository.refresh_from_db()
     assert repository.next_crawl_at == until
     assert jobs.take_due() == []

@@ -28,7 +28,7 @@ from tests.providers.api_requests import (
     Reply,
     Request,
 )
-from tests.providers.git_server import run_backend
+from tests.providers.git_server import read_body, run_backend
 
 
 class ApiServer:
@@ -270,14 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
             return Reply(500, {"message": repr(error)})
 
     def _read(self) -> Request:
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        else:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        body = read_body(self)
         parts = urlsplit(self.path)
         headers = {key.lower(): value for key, value in self.headers.items()}
         query = dict(parse_qsl(parts.query, keep_blank_values=True))

@@ -32,6 +32,8 @@ class GitServer:
     hang: bool = False  # accept and say nothing
     drip: bool = False  # a byte a second
     truncate: int = 0  # cut packs after so many bytes
+    lose_push: bool = False  # take what is pushed, and break off without a word
+    lose_all_after: bool = False  # and from then on answer everything with 502
     challenge: str = "Basic realm=tests"
     requests: list[tuple[str, str]] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
@@ -67,6 +69,18 @@ def serve_git(root: Path, port: int = 0) -> Iterator[GitServer]:
         thread.join()
 
 
+def read_body(handler: BaseHTTPRequestHandler) -> bytes:
+    """The body of a request, whole or in chunks."""
+    if handler.headers.get("Transfer-Encoding") != "chunked":
+        return handler.rfile.read(int(handler.headers.get("Content-Length", "0")))
+    body = b""
+    while size := int(handler.rfile.readline(), 16):
+        body += handler.rfile.read(size)
+        handler.rfile.readline()
+    handler.rfile.readline()
+    return body
+
+
 class _Handler(BaseHTTPRequestHandler):
     git: GitServer
 
@@ -77,15 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(b"")
 
     def do_POST(self) -> None:
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        else:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        self._answer(body)
+        self._answer(read_body(self))
 
     def _answer(self, body: bytes) -> None:
         git = self.git
@@ -121,6 +127,10 @@ class _Handler(BaseHTTPRequestHandler):
         status, headers, content = run_backend(
             self.git.root, self.command, self.path, dict(self.headers.items()), body
         )
+        if self.git.lose_push and self.path.endswith("/git-receive-pack"):
+            self.git.status = 502 if self.git.lose_all_after else 0
+            self.close_connection = True
+            return
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)

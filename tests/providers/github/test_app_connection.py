@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.utils import timezone
 
 from indexer import connections, polling, turns
 from indexer.connections import Wish
+from indexer.crypto import encrypt
 from indexer.models import Connection, Repository
 from indexer.providers.base import Ability
+from indexer.providers.errors import Unavailable
+from indexer.providers.registry import host_for
 from tests.providers.github.test_apps import pem, public
 from tests.providers.github_server import GitHubServer
 from tests.providers.raw_repository import simple_repository
@@ -75,3 +80,26 @@ def test_it_fills_the_catalog_and_keeps_its_token_encrypted(
     assert "PRIVATE KEY" not in draft.secret
     # One token serves all of it.
     assert github.count("access_tokens") == 1
+
+
+@pytest.mark.parametrize("is_fresh", [True, False])
+def test_K5_a_token_of_the_new_server_is_not_used_at_the_old_one(
+    github: GitHubServer, draft: Connection, is_fresh: bool
+) -> None:
+    """Nor is one that the old server gives kept for the new one: whoever works with
+    the connection as it was must begin anew."""
+    assert connections.test_connection(draft).works
+    asked = github.count("access_tokens")
+    row = Connection.objects.filter(pk=draft.pk)
+    theirs = encrypt("ghs_ofTheOtherServer") if is_fresh else ""
+    row.update(
+        web_url="https://ghe.example.com",
+        api_url="https://ghe.example.com/api/v3",
+        access=theirs,
+        access_expires_at=timezone.now() + timedelta(hours=1),
+    )
+    draft.access, draft.access_expires_at = "", None
+    with pytest.raises(Unavailable):
+        host_for(draft)
+    assert github.count("access_tokens") == asked
+    assert row.get().access == theirs

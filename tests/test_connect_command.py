@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from indexer import connections, hooks
 from indexer.crypto import encrypt
@@ -59,6 +61,33 @@ def test_it_connects_and_follows_the_first_crawl(
     assert Artifact.objects.count() == 3
     connection = Connection.objects.get()
     assert (connection.state, connection.with_hooks) == ("ok", False)
+
+
+def test_it_waits_for_what_was_in_the_catalog_without_a_right(
+    acme: Acme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_repository(
+        url=f"{acme.server.url}/acme/churn.git",
+        web_url=f"{acme.server.url}/acme/churn",
+        host="127.0.0.1",
+        state=Repository.State.DENIED,
+        message="It needs a token.",
+        last_crawl_at=timezone.now(),
+    )
+    monkeypatch.setenv("MUSTER_TOKEN", acme.server.token)
+    said = connect(acme, "--wait", "--no-hooks", "--include", "churn")
+    assert Repository.objects.get(name="acme/churn").state == "ok"
+    assert said.endswith("1 of 1 crawled\n")
+
+
+def test_it_says_which_repositories_cannot_be_read(
+    acme: Acme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(acme.server.repository("acme/risk").bare / "objects")
+    monkeypatch.setenv("MUSTER_TOKEN", acme.server.token)
+    said = connect(acme, "--wait", "--no-hooks")
+    failing = Repository.objects.exclude(state="ok").get()
+    assert said.endswith(f"1 failing\n  acme/risk: {failing.message}\n")
 
 
 def test_a_token_from_standard_input(

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import F
 
 from indexer import connections, polling, turns, wakeup
-from indexer.connection_facts import progress_of
+from indexer.connection_facts import FAILING, progress_of
 from indexer.connections import Findings, Preview, Wish
 from indexer.console import user
 from indexer.crypto import WrongKey
@@ -155,17 +156,31 @@ class Command(BaseCommand):
             if connection.state in STOPPED:
                 raise CommandError(connection.message)
             is_listed = connection.discovered_at is not None
-            if is_listed and progress.done >= progress.total:
+            if is_listed and progress.done >= progress.total and not _asked(connection):
+                self.show_failing(connection)
                 return
             if not turns.crawl_owed(seconds=1):
                 polling.poll(connection.pk)
                 time.sleep(0.3)
+
+    def show_failing(self, connection: Connection) -> None:
+        """Which of its repositories could not be read, and why."""
+        failing = connection.repositories.filter(FAILING, hidden_at__isnull=True)
+        self._list([f"  {one.name}: {one.message}" for one in failing.order_by("name")])
 
     def _list(self, lines: list[str]) -> None:
         for line in lines[:LONGEST]:
             self.stdout.write(line)
         if len(lines) > LONGEST:
             self.stdout.write(f"  … and {len(lines) - LONGEST:,} more")
+
+
+def _asked(connection: Connection) -> bool:
+    """Whether a crawl of its repositories is asked for: of one that was in the catalog
+    before, and is now read with the connection's right."""
+    return connection.repositories.filter(
+        requested_seq__gt=F("done_seq"), is_enabled=True, hidden_at__isnull=True
+    ).exists()
 
 
 def _wish(options: dict[str, Any]) -> Wish:

@@ -134,13 +134,16 @@ def _act(hook: Hook, meaning: Meaning, now: datetime) -> str:
 
 
 def _crawl(connection: Connection, meaning: Meaning, now: datetime) -> str:
+    # One of another connection is as unknown here as one of nobody: whoever holds this
+    # webhook's secret must not find out what others have connected.
     repository = (
         Repository.objects.filter(
+            connection=connection,
             provider=connection.kind,
             server=connection.server,
             provider_id=meaning.repository_id,
         )
-        .only("pk", "connection_id", "default_branch", "hidden_at", "is_enabled")
+        .only("pk", "default_branch", "hidden_at", "is_enabled")
         .first()
     )
     if repository is None:
@@ -148,8 +151,6 @@ def _crawl(connection: Connection, meaning: Meaning, now: datetime) -> str:
         if listed is not None and now - listed < YOUNG_LISTING:
             return f"{meaning.word}: not a repository of this connection"
         return _discover(connection, meaning)
-    if repository.connection_id != connection.pk:
-        return f"{meaning.word}: a repository of another connection"
     if not repository.is_enabled:
         return f"{meaning.word}: the repository is switched off"
     if repository.hidden_at is not None:

@@ -13,6 +13,7 @@ from cryptography.fernet import Fernet
 from django.db import connection as database
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from indexer.models import Connection, Delivery, Hook, Repository
 from tests.hooks.deliveries import (
@@ -148,12 +149,22 @@ def test_W4_a_webhook_speaks_for_its_own_repository_alone(
 def test_W4_a_connection_speaks_for_its_own_repositories_alone(
     client: Client, github: Connection, churn: Repository
 ) -> None:
+    """What others have connected is as unknown as what nobody has."""
     other = make_connection(owner="other")
     hook = make_hook(other)
-    response = deliver(client, hook, "push", example("push.1"))
-    assert response.status_code == 202
-    assert b"of another connection" in response.content
-    assert (crawls_of(churn), looks_at(github), looks_at(other)) == (0, 0, 0)
+    theirs = example("push.1")
+    nobodys = example("push.1")
+    nobodys["repository"]["id"] = 2**40
+    for looks, listed in ((0, timezone.now()), (2, None)):
+        Connection.objects.filter(pk=other.pk).update(discovered_at=listed)
+        said = {
+            (response.status_code, response.content)
+            for payload in (theirs, nobodys)
+            for response in [deliver(client, hook, "push", payload)]
+        }
+        assert len(said) == 1
+        assert (crawls_of(churn), looks_at(github)) == (0, 0)
+        assert looks_at(other) == looks
 
 
 def test_the_same_number_at_another_server_is_another_repository(

@@ -201,3 +201,20 @@ def test_P8_one_odd_project_stops_no_other(gitlab: Wire, odd: dict[str, Any]) ->
         assert row.url.startswith(f"{gitlab.root}/acme/")
         assert "?" not in row.url
         assert "#" not in row.url
+
+
+def test_Z7_at_gitlab_two_projects_may_not_be_one(gitlab: Wire) -> None:
+    """A list that names one number twice is none."""
+    gitlab.say(
+        reply(json.dumps(GROUP)),
+        reply(json.dumps([PROJECT, PROJECT]), headers={"X-Next-Page": ""}),
+    )
+    connection = connections.draft_connection(
+        Wish("gitlab", gitlab.root, "acme", "glpat-x", with_hooks=False)
+    )
+    connections.connect(connection)
+    polling.poll(connection.pk)
+    connection.refresh_from_db()
+    assert connection.state != Connection.State.OK
+    assert connection.message
+    assert not Repository.objects.exists()

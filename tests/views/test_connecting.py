@@ -96,6 +96,15 @@ def test_what_does_not_work_says_why_and_can_be_mended(
     assert "Connect these 2" in text_of(alice.post(review).content.decode())
 
 
+def test_a_token_that_has_to_be_pasted_again_is_asked_for(
+    alice: Client, server: GitHubServer
+) -> None:
+    form = typed(address=server.url, owner="ac me")
+    answer = alice.post("/connections/add/github", form).content.decode()
+    assert "Paste it again" in text_of(answer)
+    assert TOKEN not in answer
+
+
 def test_an_empty_token_keeps_the_one_there_is(
     alice: Client, server: GitHubServer
 ) -> None:

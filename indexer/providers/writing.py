@@ -32,8 +32,9 @@ from indexer.providers.errors import (
 __all__ = ["TagExists", "TagOrder", "TagWriter"]
 
 ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-# What `git check-ref-format` refuses of names that have only characters of GTO's.
-NOT_A_REF = re.compile(r"//|\.\.|(?:^|/)\.|\.(?:/|$)|\.lock(?:/|$)")
+# What `git check-ref-format` and `git tag` refuse of names that have only characters of
+# GTO's.
+NOT_A_REF = re.compile(r"^[-/]|//|\.\.|(?:^|/)\.|\.(?:/|$)|\.lock(?:/|$)")
 # Of a provider's refusals, those after which another's tag may be there.
 MAY_EXIST = frozenset({0, 400, 409, 422})
 

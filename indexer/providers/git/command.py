@@ -203,6 +203,7 @@ def push_new(
             seconds=seconds,
             connection=connection,
             mirror=mirror,
+            questions=2,  # once more for the commits in common
         ) as process:
             report = process.read_all(64 * 1024)
     except GitFailed as error:
@@ -271,6 +272,7 @@ class _Process:
         mirror: Path | None = None,
         stdin: Iterable[str] | bytes | None = None,
         extra: Mapping[str, str] | None = None,
+        questions: int = 1,  # so often git asks for the credential
     ) -> None:
         self.verb = command[0]
         self._secret = connection.secret if connection else ""
@@ -288,7 +290,7 @@ class _Process:
             watch = ""
             if connection is not None:
                 if connection.secret:
-                    environment |= _answers(connection, ours, inherited)
+                    environment |= _answers(connection, ours, inherited, questions)
                 reader, lifeline = os.pipe()
                 ours.callback(os.close, reader)
                 kept.callback(os.close, lifeline)
@@ -362,7 +364,10 @@ class _Process:
 
 
 def _answers(
-    connection: Connection, ours: contextlib.ExitStack, inherited: list[int]
+    connection: Connection,
+    ours: contextlib.ExitStack,
+    inherited: list[int],
+    questions: int,
 ) -> Mapping[str, str]:
     """Pipes that hold the username and the secret, and the environment that tells
     `askpass.sh` which they are and whose question to answer."""
@@ -373,7 +378,7 @@ def _answers(
         reader, writer = os.pipe()
         ours.callback(os.close, reader)
         with os.fdopen(writer, "w", encoding="utf-8") as pipe:
-            pipe.write(value + "\n")
+            pipe.write(f"{value}\n" * questions)
         inherited.append(reader)
         names.append(str(reader))
     return {

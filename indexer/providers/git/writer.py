@@ -25,7 +25,7 @@ from indexer.providers.errors import (
 )
 from indexer.providers.git import command
 from indexer.providers.git.command import GitFailed
-from indexer.providers.git.failures import explain, may_be_one_object, place
+from indexer.providers.git.failures import explain, place
 from indexer.providers.git.hardening import Connection
 from indexer.providers.git.listing import parse_listing
 from indexer.providers.git.mirror import objects_of, open_mirror
@@ -45,6 +45,7 @@ SECONDS = 60.0  # for each question to the remote
 TAGS = "refs/tags/"
 REPORT = re.compile(r"^([ +\-*=!])\t[^\t\n]*\t(.*)$", re.MULTILINE)
 SAID = re.compile(r"^remote: ?(.*)$", re.MULTILINE)
+NOT_THERE = r"not our ref|unadvertised object|bad object"
 # What git says where we may read and not write.
 READ_ONLY = (
     r"read[- ]only|not allowed to (push|upload|write)|[Ww]rite access|archived|"
@@ -155,7 +156,7 @@ class GitTagWriter:
                     mirror, connection, object_id, TAGS + order.name, seconds=SECONDS
                 )
         except GitFailed as error:
-            if error.verb == "fetch" and may_be_one_object(error):
+            if error.verb == "fetch" and re.search(NOT_THERE, error.stderr):
                 raise _no_commit(where, order) from None
             raise _explain(error, connection) from None
         _check_report(report, said, where)

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from indexer.api_tokens import revoke
 from indexer.models import (
+    ApiToken,
     Artifact,
     Connection,
     Crawl,
@@ -34,17 +36,18 @@ class LookOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 
     show_full_result_count = False
     list_related: tuple[str, ...] = ()
+    never_shown: tuple[str, ...] = SECRETS
 
     def get_exclude(
         self, request: HttpRequest, obj: Model | None = None
     ) -> tuple[str, ...]:
-        return SECRETS
+        return self.never_shown
 
     def lookup_allowed(
         self, lookup: str, value: str, request: HttpRequest | None = None
     ) -> bool:
         """Not even by a filter in the address can a credential be guessed at."""
-        if set(lookup.split("__")) & set(SECRETS):
+        if set(lookup.split("__")) & set(self.never_shown):
             return False
         return super().lookup_allowed(lookup, value, request)
 
@@ -147,3 +150,22 @@ class FormerNameAdmin(LookOnly):
     list_display = ("name", "repository", "until")
     list_related = ("repository",)
     search_fields = ("name",)
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(LookOnly):
+    """Everybody's tokens, to revoke those of somebody who left or leaked one."""
+
+    list_display = ("name", "user", "scope", "last_used_at", "expires_at", "revoked_at")
+    list_related = ("user",)
+    list_filter = ("scope",)
+    search_fields = ("name", "prefix", "user__username")
+    never_shown = (*SECRETS, "digest")
+    actions = ("revoke_chosen",)
+
+    @admin.action(description="Revoke the chosen tokens")
+    def revoke_chosen(self, request: HttpRequest, chosen: QuerySet[ApiToken]) -> None:
+        for token in chosen.filter(revoked_at__isnull=True):
+            self.log_change(request, token, "Revoked.")
+        count = revoke(chosen)
+        self.message_user(request, f"Tokens revoked: {count}.")

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.db.models import Model, QuerySet
 
-from indexer.models import Repository
+from indexer.models import ApiToken, Repository
 
 User = AbstractUser | AnonymousUser
 Row = TypeVar("Row", bound=Model)
@@ -22,6 +22,17 @@ def can_read(user: User) -> bool:
 def can_manage(user: User) -> bool:
     """May add repositories and ask for crawls: an admin."""
     return user.is_authenticated and user.is_active and user.is_staff
+
+
+def has_account(user: User) -> bool:
+    """May keep API tokens of their own: whoever signed in."""
+    return user.is_authenticated and user.is_active
+
+
+def scope_allows(token: ApiToken, method: str) -> bool:
+    """May be used for a request of this HTTP method; what its person may do is a
+    second question. A token to read never changes anything."""
+    return token.scope == ApiToken.Scope.ACT or method in {"GET", "HEAD", "OPTIONS"}
 
 
 def visible_repositories(user: User) -> QuerySet[Repository]:

@@ -10,6 +10,7 @@ from indexer.page_addresses import (
     VersionConverter,
 )
 from indexer.views import (
+    api_tokens,
     artifacts,
     connections,
     dashboard,
@@ -95,6 +96,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("connections/<uuid:uuid>/edit", connections.edit, name="connection_edit"),
     path(
         "connections/<uuid:uuid>/remove", connections.remove, name="connection_remove"
+    ),
+    path("account/tokens", api_tokens.api_tokens, name="api_tokens"),
+    path(
+        "account/tokens/<uuid:uuid>/revoke",
+        api_tokens.api_token_revoke,
+        name="api_token_revoke",
     ),
     path("hooks/github/<uuid:uuid>", hooks.github, name="hook_github"),
     path("hooks/gitlab/<uuid:uuid>", hooks.gitlab, name="hook_gitlab"),

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 class ApiProblem(Exception):
     """Something the client should know: what happened and what to do."""
 
+    challenge = ""  # how to say who asks (RFC 6750, section 3), where that is missing
+
     def __init__(
         self, status: int, kind: str, title: str, detail: str, **more: Json
     ) -> None:
@@ -46,6 +48,53 @@ class NotThere(ApiProblem):
         super().__init__(404, "not-found", "Not found", detail)
 
 
+class SignInNeeded(ApiProblem):
+    """Who asks is not said, and strangers may not read."""
+
+    challenge = 'Bearer realm="Muster"'
+
+    def __init__(self) -> None:
+        super().__init__(
+            401,
+            "sign-in-needed",
+            "Sign in first",
+            "This registry shows its models to people who signed in. Sign in, or send "
+            "an API token.",
+        )
+
+
+class BadToken(ApiProblem):
+    """An `Authorization` header that names nobody. It does not say why: whoever found
+    an old token learns nothing."""
+
+    challenge = 'Bearer realm="Muster", error="invalid_token"'
+
+    def __init__(self) -> None:
+        super().__init__(
+            401,
+            "bad-token",
+            "The API token does not work",
+            "It is mistyped, expired or revoked, or its person may not sign in any "
+            "more. Make a new one at /account/tokens and send it as "
+            "“Authorization: Bearer muster_…”.",
+        )
+
+
+class ScopeTooSmall(ApiProblem):
+    """A token to read, used to change something."""
+
+    challenge = 'Bearer realm="Muster", error="insufficient_scope", scope="act"'
+
+    def __init__(self) -> None:
+        super().__init__(
+            403,
+            "scope-too-small",
+            "The API token may only read",
+            "To change something, make a token of scope “Read and act” at "
+            "/account/tokens.",
+        )
+
+
 def problem_response(problem: ApiProblem) -> HttpResponse:
     """The answer that tells it."""
     body = {
@@ -60,8 +109,8 @@ def problem_response(problem: ApiProblem) -> HttpResponse:
         status=problem.status,
         content_type="application/problem+json",
     )
-    if problem.status == HTTPStatus.UNAUTHORIZED:
-        response["WWW-Authenticate"] = 'Session realm="Muster"'
+    if problem.challenge:
+        response["WWW-Authenticate"] = problem.challenge
     return response
 
 
@@ -80,14 +129,7 @@ def add_problem_handlers(api: NinjaAPI) -> None:
 
     @api.exception_handler(AuthenticationError)
     def stranger(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-        return problem_response(
-            ApiProblem(
-                401,
-                "sign-in-needed",
-                "Sign in first",
-                "This registry shows its models to people who signed in.",
-            )
-        )
+        return problem_response(SignInNeeded())
 
     @api.exception_handler(ValidationError)
     def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:

@@ -14,9 +14,9 @@ from ninja import NinjaAPI, Query
 from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
 from ninja.renderers import JSONRenderer
-from ninja.security import APIKeyCookie
 
 from indexer.api import schemas
+from indexer.api.authentication import SessionAuth, TokenAuth
 from indexer.api.parameters import (
     HistoryParameters,
     ModelParameters,
@@ -41,7 +41,6 @@ from indexer.page_addresses import artifact_path
 from indexer.paging import Span, span
 from indexer.permissions import (
     User,
-    can_read,
     visible_repositories,
     within_sight,
 )
@@ -65,16 +64,6 @@ class StrictRenderer(JSONRenderer):
     """JSON as RFC 8259 has it: no NaN, text as UTF-8."""
 
     json_dumps_params = {"allow_nan": False, "ensure_ascii": False}
-
-
-class Session(APIKeyCookie):
-    """Whoever may read: everybody where reading is open, else who signed in."""
-
-    param_name = settings.SESSION_COOKIE_NAME
-
-    def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
-        user = cast(User, request.user)
-        return user if can_read(user) else None
 
 
 class Docs(Swagger):
@@ -105,9 +94,10 @@ api = Api(
         "Every model of every repository: versions, stages, history. Lists come in "
         "pages (`page`, `size` up to 100; follow `next`). Errors are "
         "`application/problem+json`. Names stand in addresses as they are, `/` "
-        "included; every object carries its own address as `href`."
+        "included; every object carries its own address as `href`. Programs "
+        "send an API token."
     ),
-    auth=Session(csrf=False),
+    auth=[TokenAuth(), SessionAuth()],
     renderer=StrictRenderer(),
 )
 add_problem_handlers(api)

@@ -3,6 +3,7 @@ are derived from them and can be dropped and rebuilt."""
 
 from __future__ import annotations
 
+from indexer.models.api_tokens import ApiToken
 from indexer.models.artifacts import (
     Annotation,
     Artifact,
@@ -18,6 +19,7 @@ from indexer.models.snapshots import Commit, Document, FileSet, Snapshot, Tag
 
 __all__ = [
     "Annotation",
+    "ApiToken",
     "Artifact",
     "ArtifactLabel",
     "Commit",

@@ -14,7 +14,7 @@ from django.utils.encoding import escape_uri_path
 from django_htmx.http import HttpResponseClientRedirect, push_url
 from django_htmx.middleware import HtmxDetails
 
-from indexer.permissions import User, can_manage, can_read
+from indexer.permissions import User, can_manage, can_read, has_account
 from indexer.renames import renamed_address
 
 P = ParamSpec("P")
@@ -40,6 +40,21 @@ def reader_required(view: HtmxView[P]) -> View[P]:
     ) -> HttpResponseBase:
         asked = cast(HtmxHttpRequest, request)
         if can_read(asked.user):
+            return view(asked, *args, **kwargs)
+        return _to_login(asked)
+
+    return checked
+
+
+def account_required(view: HtmxView[P]) -> View[P]:
+    """Let in who signed in, to what is their own; send others to sign in."""
+
+    @wraps(view)
+    def checked(
+        request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        asked = cast(HtmxHttpRequest, request)
+        if has_account(asked.user):
             return view(asked, *args, **kwargs)
         return _to_login(asked)
 

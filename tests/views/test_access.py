@@ -17,7 +17,9 @@ WRITES = {
 }
 # Of connections nobody but an admin sees anything: tests/views/test_connections.py.
 CONNECTIONS = {name for name in OUR_ADDRESSES if name.startswith("/connections")}
-READS = sorted(set(OUR_ADDRESSES) - OPEN - WRITES - CONNECTIONS - {"/logout"})
+# A person's own: tests/views/test_api_tokens.py.
+ACCOUNT = {name for name in OUR_ADDRESSES if name.startswith("/account")}
+READS = sorted(set(OUR_ADDRESSES) - OPEN - WRITES - CONNECTIONS - ACCOUNT - {"/logout"})
 
 
 def test_the_lists_name_every_address() -> None:

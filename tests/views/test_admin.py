@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
 from indexer.models import (
+    ApiToken,
     Delivery,
     FormerName,
     Hook,
@@ -34,7 +36,8 @@ def test_the_rows_people_ask_for_are_there() -> None:
 
 
 def connected() -> None:
-    """One row of each kind that a connection has, with credentials in them."""
+    """One row of each kind that a connection has, with credentials in them, and an API
+    token."""
     connection = make_connection(
         secret=SECRET, access=SECRET, account=MARKS[0], message=MARKS[0]
     )
@@ -45,6 +48,13 @@ def connected() -> None:
     repository = Repository.objects.get()
     FormerName.objects.create(name=MARKS[0], repository=repository, until=now)
     Repository.objects.update(secret=SECRET, connection=connection)
+    ApiToken.objects.create(
+        user=User.objects.get(username="alice"),
+        name=MARKS[0],
+        digest=SECRET,
+        prefix="muster_abcdef",
+        created_at=now,
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -105,3 +115,27 @@ def test_K1_no_search_finds_rows_by_their_credential(alice: Client) -> None:
     for name in searched:
         response = alice.get(f"/admin/indexer/{name}/?q=canary")
         assert not response.context["cl"].queryset.exists(), name
+
+
+@pytest.mark.parametrize("guess", ["digest", "digest__lt", "user__password__lt"])
+def test_K1_no_filter_finds_a_token_by_its_digest(alice: Client, guess: str) -> None:
+    assert alice.get(f"/admin/indexer/apitoken/?{guess}=canary").status_code == 400
+
+
+def test_C11_an_admin_revokes_anybodys_token_and_the_log_says_who_did(
+    alice: Client, bob: Client
+) -> None:
+    hostile_repository(MARKS[0])
+    connected()
+    token = ApiToken.objects.get()
+    order = {"action": "revoke_chosen", "_selected_action": [token.pk]}
+
+    bob.post("/admin/indexer/apitoken/", order)
+    assert not ApiToken.objects.filter(revoked_at__isnull=False).exists()
+    answer = alice.post("/admin/indexer/apitoken/", order, follow=True)
+
+    assert "Tokens revoked: 1" in answer.content.decode()
+    token.refresh_from_db()
+    assert token.revoked_at is not None
+    entry = admin.models.LogEntry.objects.get()
+    assert (entry.user.username, entry.change_message) == ("alice", "Revoked.")

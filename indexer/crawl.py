@@ -252,9 +252,10 @@ def _is_limit(lease: Lease, error: errors.ProviderError) -> bool:
 
 def _wait(lease: Lease, until: datetime) -> None:
     """Write until when the crawl waits."""
-    repository = Repository.objects.select_related("connection").get(
-        pk=lease.repository_id
-    )
+    rows = Repository.objects.select_related("connection")
+    repository = rows.filter(pk=lease.repository_id).first()
+    if repository is None:
+        return  # removed meanwhile
     connected = repository.connection
     place = connected.provider_name if connected else repository.host or "the remote"
     try:

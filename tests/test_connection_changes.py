@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from django.db import connection as database
 
-from indexer import connections, polling
+from indexer import connections, polling, turns
 from indexer.connections import Wish
 from indexer.models import Connection, Hook, Repository
 from indexer.providers.errors import AddressRefused
 from indexer.providers.registry import host_for
+from indexer.repositories import remove_repository
 from tests.connecting import Acme
 from tests.providers.github_server import GitHubServer, serve_github
 from tests.providers.wire import reply, wire
@@ -119,4 +120,23 @@ def test_F_C1_a_connection_may_be_removed_during_a_look_at_it(
     assert not Connection.objects.exists()
     assert not Hook.objects.exists()
     assert not acme.server.hooks, "none is made that nobody knows"
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
+def test_F_P1_a_repository_may_be_removed_while_its_crawl_meets_a_limit(
+    acme: Acme, caplog: pytest.LogCaptureFixture
+) -> None:
+    acme.add("churn")
+    connection = acme.connect()
+    polling.poll(connection.pk)
+
+    def remove() -> None:
+        remove_repository(Repository.objects.get())
+        database.close()
+
+    wait = {"Retry-After": "60"}
+    fault = acme.server.fault("/graphql", before=remove, status=429, headers=wait)
+    turns.crawl_owed()
+    assert fault.hits
+    assert not Repository.objects.exists()
     assert not [each for each in caplog.records if each.levelname == "ERROR"]

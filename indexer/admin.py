@@ -12,6 +12,7 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from indexer import account_admin  # noqa: F401 - registers people
 from indexer.api_tokens import revoke
 from indexer.models import (
     ApiToken,

@@ -52,15 +52,22 @@ def owner_of(connection: Connection) -> Owner | None:
 
 
 def find_api(connection: Connection) -> None:
-    """Where the API of a GitHub of one's own is: below /api/v3, or at the root. What
-    does not say so leaves the address as it was. Asked without the token: an app has
-    none before its installation is found."""
+    """Write where the API of a GitHub of one's own is. What does not say so leaves the
+    address as it was."""
+    if api_url := found_api(connection):
+        write(connection, api_url=api_url)
+
+
+def found_api(connection: Connection) -> str:
+    """Where the API of a GitHub of one's own is: below /api/v3, or at the root; "" if
+    nothing says so. Asked without the token: an app has none before its installation
+    is found."""
     from indexer.providers.github.client import GitHubClient
 
     if connection.kind != Connection.Kind.GITHUB or not connection.api_url.startswith(
         connection.web_url
     ):
-        return
+        return ""
     for api_url in (f"{connection.web_url}/api/v3", connection.web_url):
         client = GitHubClient(
             api_url,
@@ -74,8 +81,8 @@ def find_api(connection: Connection) -> None:
             continue
         except errors.AccessDenied:
             pass  # it answers as an API does; the test says what is wrong
-        write(connection, api_url=api_url)
-        return
+        return api_url
+    return ""
 
 
 def find_installation(connection: Connection) -> tuple[Right, ...]:

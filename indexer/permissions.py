@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.db.models import Model, QuerySet
 
-from indexer.models import ApiToken, Repository
+from indexer.models import Account, ApiToken, Repository, Role
 
 User = AbstractUser | AnonymousUser
 Row = TypeVar("Row", bound=Model)
@@ -19,9 +19,28 @@ def can_read(user: User) -> bool:
     return settings.MUSTER_PUBLIC_READ or (user.is_authenticated and user.is_active)
 
 
+def role_of(user: User) -> Role | None:
+    """The role of a person who signed in; None for everybody else. Superusers and staff
+    are admins; who was given no role is a viewer. One query for the others, once a
+    request."""
+    if not (user.is_authenticated and user.is_active):
+        return None
+    if user.is_staff or user.is_superuser:
+        return Role.ADMIN
+    try:
+        return Role(user.account.role)  # type: ignore[attr-defined]
+    except Account.DoesNotExist:
+        return Role.VIEWER
+
+
+def can_act(user: User) -> bool:
+    """May register versions, assign stages and the like: an editor or an admin."""
+    return role_of(user) in {Role.EDITOR, Role.ADMIN}
+
+
 def can_manage(user: User) -> bool:
     """May add repositories and ask for crawls: an admin."""
-    return user.is_authenticated and user.is_active and user.is_staff
+    return role_of(user) is Role.ADMIN
 
 
 def has_account(user: User) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.core.management import call_command
 
-from indexer import deliveries, jobs, polling, turns, wakeup
+from indexer import deliveries, jobs, polling, sign_in, turns, wakeup
 from indexer.connections import remove_old_drafts
 from indexer.repositories import remove_orphaned_mirrors
 
@@ -40,4 +40,5 @@ def tidy() -> None:
     remove_orphaned_mirrors()
     remove_old_drafts()
     deliveries.forget_old()
+    sign_in.forget_old()
     call_command("clearsessions")

@@ -10,6 +10,7 @@ from indexer.page_addresses import (
     VersionConverter,
 )
 from indexer.views import (
+    account,
     api_tokens,
     artifacts,
     connections,
@@ -96,6 +97,19 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("connections/<uuid:uuid>/edit", connections.edit, name="connection_edit"),
     path(
         "connections/<uuid:uuid>/remove", connections.remove, name="connection_remove"
+    ),
+    path("account", account.account, name="account"),
+    path("account/password", account.password, name="account_password"),
+    path("account/providers/add", account.provider_add, name="account_provider_add"),
+    path(
+        "account/providers/<uuid:uuid>/test",
+        account.provider_test,
+        name="account_provider_test",
+    ),
+    path(
+        "account/providers/<uuid:uuid>/remove",
+        account.provider_remove,
+        name="account_provider_remove",
     ),
     path("account/tokens", api_tokens.api_tokens, name="api_tokens"),
     path(

@@ -6,16 +6,13 @@ from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
+from indexer.views import sign_in
+
 urlpatterns = [
     path("", include("indexer.urls")),
-    path(
-        "login",
-        auth_views.LoginView.as_view(
-            template_name="login.html", redirect_authenticated_user=True
-        ),
-        name="login",
-    ),
+    path("login", sign_in.login, name="login"),
     path("logout", auth_views.LogoutView.as_view(), name="logout"),
+    path("admin/login/", sign_in.admin_login),  # in place of the administration's own
     path("admin/", admin.site.urls),
 ]
 handler400 = "indexer.views.errors.bad_request"

@@ -26,7 +26,7 @@ THREATS = (
     *(f"T{number}" for number in range(1, 12)),
     *("D1", "D2", "D3", "D4", "D6", "D7"),
     *("X1", "X2", "X5", "X6", "X7"),
-    *("C1", "C3", "C6", "C8", "C11"),
+    *("C1", "C2", "C3", "C4", "C6", "C8", "C11"),
     *(f"W{number}" for number in range(1, 8)),
     *(f"S{number}" for number in range(1, 8)),
     *("K1", "K2", "K3", "K4", "K5", "Z6", "Z7"),

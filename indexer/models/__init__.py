@@ -3,6 +3,7 @@ are derived from them and can be dropped and rebuilt."""
 
 from __future__ import annotations
 
+from indexer.models.accounts import Account, ProviderToken, Role, SignInFailure
 from indexer.models.api_tokens import ApiToken
 from indexer.models.artifacts import (
     Annotation,
@@ -18,6 +19,7 @@ from indexer.models.repositories import FormerName, Repository, RepositoryFacet
 from indexer.models.snapshots import Commit, Document, FileSet, Snapshot, Tag
 
 __all__ = [
+    "Account",
     "Annotation",
     "ApiToken",
     "Artifact",
@@ -32,9 +34,12 @@ __all__ = [
     "FormerName",
     "Hook",
     "Problem",
+    "ProviderToken",
     "Repository",
     "RepositoryFacet",
     "RequestBudget",
+    "Role",
+    "SignInFailure",
     "Snapshot",
     "StageHolder",
     "Tag",

@@ -8,7 +8,7 @@ from django.test import Client
 from indexer.models import Repository
 from tests.views.addresses import OUR_ADDRESSES
 
-OPEN = {"/healthz", "/login", "/favicon.ico"}
+OPEN = {"/healthz", "/login", "/admin/login/", "/favicon.ico"}
 WRITES = {
     "/repositories/acme/churn/-/crawl",
     "/repositories/acme/churn/-/edit",

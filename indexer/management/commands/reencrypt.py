@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Model
 
 from indexer.crypto import WrongKey, decrypt, encrypt
-from indexer.models import Connection, Hook, Repository
+from indexer.models import Connection, Hook, ProviderToken, Repository
 
 # What is encrypted, and what it is called.
 SECRETS: tuple[tuple[type[Model], str, str], ...] = (
@@ -17,6 +17,7 @@ SECRETS: tuple[tuple[type[Model], str, str], ...] = (
     (Connection, "secret", "token of connection"),
     (Connection, "access", "access token of connection"),
     (Hook, "secret", "secret of webhook"),
+    (ProviderToken, "secret", "token of person"),
 )
 
 

@@ -1,0 +1,145 @@
+"""People's own tokens at providers: by them Muster writes as the person who asked. A
+token goes to the server it was entered for and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
+
+from indexer.connection_addresses import HOME, Place, WishRefused
+from indexer.connection_owner import found_api
+from indexer.crypto import WrongKey, decrypt, encrypt
+from indexer.models import Connection, ProviderToken
+from indexer.providers.base import Ability, Host, Rights
+from indexer.providers.errors import ProviderError
+from indexer.providers.registry import host_for
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+MAX_SECRET = 4000
+WRITES = (Ability.TAGS, Ability.CONTENTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """Whether a token works, and what to tell its person."""
+
+    works: bool
+    sentence: str
+
+
+def known_servers() -> list[tuple[str, Place]]:
+    """(kind, server) of the connections, then the providers' own. One query."""
+    rows = (
+        Connection.objects.exclude(state=Connection.State.DRAFT)
+        .order_by("kind", "web_url")
+        .values_list("kind", "web_url", "api_url", "server")
+    )
+    known = {
+        web: (kind, Place(web, api, server, "")) for kind, web, api, server in rows
+    }
+    for home in HOME:
+        place = home_of(home)
+        known.setdefault(place.web_url, (home.value, place))
+    return list(known.values())
+
+
+def home_of(kind: Connection.Kind) -> Place:
+    """A provider's own server."""
+    home = HOME[kind]
+    api = "https://api.github.com" if home == "github.com" else f"https://{home}/api/v4"
+    return Place(f"https://{home}", api, home, "")
+
+
+def keep_token(user: User, *, kind: str, place: Place, secret: str) -> ProviderToken:
+    """Keep a person's token for a server, in place of the one there was. Raises
+    WishRefused."""
+    secret = secret.strip()
+    if not secret or len(secret) > MAX_SECRET:
+        raise WishRefused("secret", "Enter a token.")
+    if not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise WishRefused(
+            "secret", "A token has no spaces and no line breaks. Paste it again."
+        )
+    try:
+        kept = encrypt(secret)
+    except ImproperlyConfigured as error:  # there is no key to keep it with
+        raise WishRefused("secret", str(error)) from error
+    token, _ = ProviderToken.objects.update_or_create(
+        user=user,
+        web_url=place.web_url,
+        defaults={
+            "kind": kind,
+            "server": place.server,
+            "api_url": place.api_url,
+            "secret": kept,
+            "added_at": timezone.now(),
+            "account": "",
+            "rights": [],
+            "expires_at": None,
+            "tested_at": None,
+        },
+    )
+    return token
+
+
+def host_of(token: ProviderToken) -> Host:
+    """The server as a person's token sees it. It is asked as a draft of a connection
+    is: by a person who waits, outside of every budget."""
+    return host_for(_as_draft(token), urgent=True)
+
+
+def try_token(token: ProviderToken) -> Tested:
+    """Ask whose it is and whether it may make tags and commits; write what was found
+    unless another was entered meanwhile."""
+    try:
+        decrypt(token.secret)  # a lost key is said before anybody is asked
+        _find_api(token)
+        found = host_of(token).check()
+    except (ProviderError, WrongKey) as error:
+        sentence = error.sentence if isinstance(error, ProviderError) else str(error)
+        return Tested(False, sentence)
+    _keep_findings(token, found)
+    whose = f"“{found.account}” there" if found.account else "not told"
+    return Tested(True, f"{token.server} answers. Whose token it is: {whose}.")
+
+
+def _as_draft(token: ProviderToken) -> Connection:
+    return Connection(
+        kind=token.kind,
+        web_url=token.web_url,
+        api_url=token.api_url,
+        server=token.server,
+        secret=token.secret,
+        state=Connection.State.DRAFT,
+    )
+
+
+def _find_api(token: ProviderToken) -> None:
+    """Where the API of a GitHub of one's own is; on the same server, whatever it
+    says."""
+    if api_url := found_api(_as_draft(token)):
+        token.api_url = api_url
+        token.save(update_fields=["api_url"])
+
+
+def _keep_findings(token: ProviderToken, found: Rights) -> None:
+    same = ProviderToken.objects.filter(pk=token.pk, secret=token.secret)
+    same.update(
+        account=found.account[:255],
+        rights=[
+            {
+                "ability": right.ability.value,
+                "granted": right.granted,
+                "sentence": right.sentence,
+            }
+            for right in found.rights
+            if right.ability in WRITES
+        ],
+        expires_at=found.expires_at,
+        tested_at=timezone.now(),
+    )

@@ -4,6 +4,7 @@ docs.gitlab.com and of recorded gitlab.com answers."""
 from __future__ import annotations
 
 import base64
+import os
 import re
 import subprocess
 from datetime import UTC, datetime, timedelta, timezone
@@ -16,11 +17,13 @@ SIGNER = re.compile(rb"(.*?) ?<([^>]*)>(?: (-?\d+) ([+-]\d{4}))?", re.DOTALL)
 SIGNATURE = re.compile(rb"^-----BEGIN (?:PGP|SSH|SIGNED) ", re.MULTILINE)
 
 
-def git(bare: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    """The output of a git command; b"" if it failed."""
+def git(bare: Path, *arguments: str, stdin: bytes = b"", at: int = 0) -> bytes:
+    """The output of a git command, run now or (seconds since 1970) `at` another time;
+    b"" if it failed."""
+    date = {"GIT_COMMITTER_DATE": f"@{at} +0000"} if at else {}
     done = subprocess.run(
         [GIT, "-c", "safe.directory=*", "--git-dir", str(bare), *arguments],
-        input=stdin, capture_output=True, check=False,
+        input=stdin, capture_output=True, check=False, env=os.environ | date,
     )  # fmt: skip
     return done.stdout if done.returncode == 0 else b""
 
@@ -105,7 +108,7 @@ def tags_of(bare: Path, *, created_at: bool) -> list[dict[str, Any]]:
 
 
 def make_tag(
-    bare: Path, name: str, target: str, message: str, who: tuple[str, str]
+    bare: Path, name: str, target: str, message: str, who: tuple[str, str], at: int
 ) -> str:
     """Make a tag as GitLab does, by its user and its clock; why not, or ""."""
     if git(bare, "rev-parse", "--verify", "-q", f"refs/tags/{name}"):
@@ -114,7 +117,8 @@ def make_tag(
         return f"Target {target} is invalid"
     identity = ("-c", f"user.name={who[0]}", "-c", f"user.email={who[1]}")
     annotated = ("-a", "-m", message) if message else ()
-    git(bare, *identity, "tag", "--cleanup=whitespace", *annotated, "--", name, target)
+    options = ("--cleanup=whitespace", *annotated)
+    git(bare, *identity, "tag", *options, "--", name, target, at=at)
     made = git(bare, "rev-parse", "--verify", "-q", f"refs/tags/{name}")
     return "" if made else f"Tag name {name} is invalid"
 

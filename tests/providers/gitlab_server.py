@@ -204,6 +204,7 @@ class GitLabServer(DeliveringServer):
             given["ref"],
             given.get("message", ""),
             (user.path.title(), f"{user.path}@example.com"),
+            self.clock,
         )
         if trouble:
             return Reply(400, {"message": trouble})

@@ -65,6 +65,7 @@ class GitLabState(ApiServer):
         self.has_group_hooks = True
         self.has_created_at = True
         self.tells_tokens = True
+        self.clock = 0  # of tags it makes, seconds since 1970; 0: the real one
         self._next = 100
         self.add_owner("alice", kind="user")
         self.token = self.add_token("alice")

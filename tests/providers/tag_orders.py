@@ -68,7 +68,7 @@ def tags_at(bare: Path) -> dict[str, str]:
     listed = git(
         bare, "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/tags"
     )
-    return dict(line.split(" ") for line in listed.splitlines())  # type: ignore[misc]
+    return dict(line.split(" ") for line in listed.splitlines())
 
 
 def order_of(commit: str, /, name: str = NAME, **what: object) -> TagOrder:

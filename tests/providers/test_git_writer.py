@@ -110,7 +110,7 @@ def test_F_T2_another_tag_of_the_name_is_told(
         "commit_id": commits[2],
     }[what]  # fmt: skip
     with pytest.raises(TagExists, match="Ada Lovelace") as caught:
-        writer_of(bare).write_tag(order_of(commits[1], **{what: changed}))
+        writer_of(bare).write_tag(order_of(commits[1], **{what: changed})  # type: ignore[arg-type])
     assert caught.value.there == first
     assert tags_at(bare)[NAME] == first.object_id
 

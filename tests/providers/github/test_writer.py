@@ -145,7 +145,8 @@ def test_F_T1_a_tag_of_another_commit_gets_no_ref(
     before = tags_at(bare)
     github.is_checked = False
     body: dict[str, Any] = {"sha": "a" * 40, "tag": NAME, "object": {"sha": "b" * 40}}
-    for said in (body, {**body, "tag": "x"}, {}, [], {**body, "sha": 3}):
+    answers: list[Any] = [body, {**body, "tag": "x"}, {}, [], {**body, "sha": 3}]
+    for said in answers:
         github.fault(OBJECT, status=201, body=said)
         with pytest.raises(BadPayload):
             writer.write_tag(order_of(commit))

@@ -257,7 +257,9 @@ def test_F_T3_the_servers_own_refusals(
 def test_F_T3_a_tag_that_gitlab_made_otherwise_is_not_taken(
     gitlab: GitLabServer, writer: GitLabTagWriter, served: tuple[Path, str]
 ) -> None:
-    for said in ([], {}, {"name": "x", "target": "a" * 40, "commit": None}):
+    other = {"name": "x", "target": "a" * 40, "commit": None}
+    answers: list[Any] = [[], {}, other]
+    for said in answers:
         gitlab.fault(POST, status=201, body=said)
         with pytest.raises(BadPayload):
             writer.write_tag(order_of(served[1]))

@@ -109,8 +109,9 @@ def test_F_T2_another_tag_of_the_name_is_told(
         "tagger": BOB, "at": Instant(1_750_000_001), "message": "Mine",
         "commit_id": commits[2],
     }[what]  # fmt: skip
+    order = replace(order_of(commits[1]), **{what: changed})  # type: ignore[arg-type]
     with pytest.raises(TagExists, match="Ada Lovelace") as caught:
-        writer_of(bare).write_tag(order_of(commits[1], **{what: changed})  # type: ignore[arg-type])
+        writer_of(bare).write_tag(order)
     assert caught.value.there == first
     assert tags_at(bare)[NAME] == first.object_id
 

@@ -28,6 +28,9 @@ CHROMIUM_NAMES = (
     "google-chrome-stable",
 )
 
+# Tests that use the database and that its kind makes no difference to: one is enough.
+ONE_DATABASE = ("tests/browser/", "tests/contract/", "tests/providers/")
+
 left_out: Counter[str] = Counter()
 
 
@@ -116,6 +119,8 @@ def pytest_collection_modifyitems(
 
 
 def _uses_database(item: pytest.Item) -> bool:
+    if item.nodeid.startswith(ONE_DATABASE):
+        return False
     fixtures = getattr(item, "fixturenames", ())
     return item.get_closest_marker("django_db") is not None or bool(
         {"db", "transactional_db", "live_server"} & set(fixtures)

@@ -167,7 +167,7 @@ def _poll(lease: Held) -> None:
         etag = ""
         hooks.ensure_hooks(connection, host)
     else:
-        changed, etag = _pushed_since(connection, host)
+        changed, etag = _pushed_since(connection, host, now)
         look.at(changed)
     look.at_rest_is_fine()
     _finish(lease, etag)
@@ -184,7 +184,7 @@ def _is_discovery_due(connection: Connection, now: datetime) -> bool:
 
 
 def _pushed_since(
-    connection: Connection, host: Host
+    connection: Connection, host: Host, now: datetime
 ) -> tuple[dict[int, RemoteRepository], str]:
     """The repositories that were pushed to since we looked at them, by row, and the
     etag of the answer. The list is read until all of a page is older than what we
@@ -217,15 +217,16 @@ def _pushed_since(
         oldest = page.repositories[-1].pushed_at if page.repositories else None
         if not page.has_more or (newest and oldest and oldest <= newest):
             break
-    if any(map(_is_fresh, changed.values())):
+    if any(_is_fresh(remote, now) for remote in changed.values()):
         first_etag = ""  # the same answer may hold another push next time
     return changed, first_etag
 
 
-def _is_fresh(remote: RemoteRepository) -> bool:
-    """Whether another push may still come in the second of its last one."""
+def _is_fresh(remote: RemoteRepository, now: datetime) -> bool:
+    """Whether another push may still come in the second of its last one. `now` is
+    when the look began, before anything was asked."""
     at = remote.pushed_at
-    return at is not None and at > database_now() - SETTLED
+    return at is not None and at > now - SETTLED
 
 
 def _rows(connection: Connection) -> QuerySet[Repository]:
@@ -322,7 +323,11 @@ class _Look:
         jobs.request_crawls(differing, trigger=Crawl.Trigger.POLL)
         pushed = []
         for pk, remote in changed.items():
-            if pk in rows and pk not in self.unknown and not _is_fresh(remote):
+            if (
+                pk in rows
+                and pk not in self.unknown
+                and not _is_fresh(remote, self.now)
+            ):
                 rows[pk].pushed_at = remote.pushed_at
                 pushed.append(rows[pk])
         Repository.objects.bulk_update(pushed, ["pushed_at"], batch_size=200)

@@ -10,21 +10,20 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from tests.providers.api_requests import Delivery
-from tests.providers.api_server import ApiServer
 from tests.providers.github_description import check_delivery
 from tests.providers.github_payloads import Payloads
 from tests.providers.github_state import JSON, Account, Conventions, Hook, Repository
+from tests.providers.pushes import Pushes
 
 NONE = "0" * 40
 
 
-class DeliveringServer(ApiServer):
+class DeliveringServer(Pushes):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.accounts: dict[str, Account] = {}  # by login in lower case
         self.hooks: dict[int, Hook] = {}
         self.conventions = Conventions()
-        self.delivers = False  # pushes are told to the webhooks
 
     @property
     def payloads(self) -> Payloads:

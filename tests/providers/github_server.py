@@ -211,32 +211,13 @@ class GitHubServer(DeliveringServer):
         """As if no token had a right to it any more."""
         self.repository(path).is_hidden = hidden
 
-    def touch(
-        self, path: str, when: datetime | None = None, *, later: bool = False
-    ) -> None:
-        """Say that it was pushed to, and tell the webhooks if the server delivers:
-        before this returns, or `later`, from a thread, so that whoever is told may
-        ask the server at once."""
-        row = self.repository(path)
+    def note_push(
+        self, row: Repository, when: datetime | None
+    ) -> tuple[dict[str, str], dict[str, str]]:
         row.pushed_at = when or max(now(), row.pushed_at + timedelta(seconds=1))
         row.updated_at = row.pushed_at
         before, row.seen_refs = row.seen_refs, row.store.refs()
-        arguments = (row, before, row.seen_refs)
-        if self.delivers and later:
-            threading.Thread(
-                target=self.tell_of_push, args=arguments, daemon=True
-            ).start()
-        elif self.delivers:
-            self.tell_of_push(*arguments)
-
-    @contextmanager
-    def pushing(self, path: str) -> Iterator[Path]:
-        """Change the bare repository given; when done, it was pushed to."""
-        yield self.repository(path).bare
-        self.touch(path)
-
-    def pushed(self, path: str) -> None:
-        self.touch(path, later=True)
+        return before, row.seen_refs
 
     # Limits -------------------------------------------------------------------------
 

@@ -6,13 +6,9 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from tests.providers import gitlab_answers as answers
@@ -28,34 +24,14 @@ class DeliveringServer(GitLabState):
     """With `delivers` a push is told to the webhooks that want it. With `signs` a
     delivery is signed, as newer ones of GitLab are; the token is sent all the same."""
 
-    delivers = False
     signs = False
 
-    def touch(
-        self, of: str, when: datetime | None = None, *, later: bool = False
-    ) -> None:
-        """Say that it was pushed to (at `when`), and tell the webhooks if the server
-        delivers: before this returns, or `later`, from a thread."""
-        project = self.repository(of)
-        project.activity = when or project.activity + timedelta(seconds=1)
-        before = project.seen_refs
-        project.seen_refs = answers.all_refs(project.bare)
-        arguments = (project, before, project.seen_refs)
-        if self.delivers and later:
-            threading.Thread(
-                target=self.tell_of_push, args=arguments, daemon=True
-            ).start()
-        elif self.delivers:
-            self.tell_of_push(*arguments)
-
-    @contextmanager
-    def pushing(self, of: str) -> Iterator[Path]:
-        """Change the bare repository given; when done, it was pushed to."""
-        yield self.repository(of).bare
-        self.touch(of)
-
-    def pushed(self, path: str) -> None:
-        self.touch(path, later=True)
+    def note_push(
+        self, row: Project, when: datetime | None
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        row.activity = when or row.activity + timedelta(seconds=1)
+        before, row.seen_refs = row.seen_refs, answers.all_refs(row.bare)
+        return before, row.seen_refs
 
     def tell_of_push(
         self, project: Project, before: dict[str, str], after: dict[str, str]

@@ -18,7 +18,7 @@ from tests.providers.api_requests import (
     Request,
     token_of,
 )
-from tests.providers.api_server import ApiServer
+from tests.providers.pushes import Pushes
 
 ALL_SCOPES = frozenset({"api", "read_api", "read_repository", "write_repository"})
 
@@ -49,7 +49,7 @@ class Project:
     seen_refs: dict[str, str] = field(default_factory=dict)
 
 
-class GitLabState(ApiServer):
+class GitLabState(Pushes):
     """`token` may do everything; `add_token` makes others. Switches: `git_enabled`,
     `has_group_hooks` (paid tiers only), `has_created_at` (of tags, GitLab 16.11 on),
     `tells_tokens`."""

@@ -13,6 +13,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -22,6 +23,7 @@ from indexer import jobs, leases
 from indexer.additions import ingest_additions, read_additions
 from indexer.budgets import Unlimited
 from indexer.connections import request_poll
+from indexer.core.snapshot import GitTag, RepositorySnapshot
 from indexer.crypto import WrongKey
 from indexer.index_rows import INDEX_VERSION
 from indexer.ingest import IngestCounts, LeaseLost, ingest
@@ -29,7 +31,7 @@ from indexer.jobs import Lease
 from indexer.leases import clock
 from indexer.models import Connection, Crawl, Repository
 from indexer.providers import errors
-from indexer.providers.base import Known, Listing, Provider
+from indexer.providers.base import Known, Listing, Progress, Provider, no_progress
 from indexer.providers.registry import budget_for, provider_for
 from indexer.snapshot_rows import StoredSnapshot, load_rows
 
@@ -65,19 +67,21 @@ def crawl_repository(
     requested_by: str = "",
     watch: Watch | None = None,
     afresh: bool = False,
+    lens: Lens | None = None,
 ) -> Crawl | None:
     """Crawl a repository if it is owed and nobody else is at it; None otherwise.
 
     The Crawl row that comes back says how it went. `trigger` None: what the request
     says. `watch` is told of the progress as it is written. `afresh`: trust nothing
-    that was read before but the memory of tags. Raises nothing but DatabaseError, when
-    the end itself cannot be written (the scheduler finds it)."""
+    that was read before but the memory of tags. `lens`: what the caller
+    knows of the remote. Raises nothing but DatabaseError, when the end itself cannot
+    be written (the scheduler finds it)."""
     lease = jobs.claim(repository_id, trigger=trigger, requested_by=requested_by)
     if lease is None:
         return None
     with leases.renewing(lease):
         try:
-            _crawl(lease, _Progress(lease, watch), afresh=afresh)
+            _crawl(lease, _Progress(lease, watch), afresh=afresh, lens=lens)
         except LeaseLost:
             logger.warning("Crawl %s lost its lease and stopped.", lease.crawl.pk)
         except errors.RateLimited as error:
@@ -117,12 +121,65 @@ class _Progress:
         ).update(phase=phase[:40], done=max(0, done), total=max(0, total))
 
 
-def _crawl(lease: Lease, progress: _Progress, *, afresh: bool) -> None:
+@dataclass(slots=True)
+class Lens:
+    """What the caller knows of the remote. If the rows are those of `before`, the crawl
+    takes the refs to be these and `tag`, which was written just now, and asks nobody.
+    `listing` is what it went by in the end."""
+
+    before: Listing | None = None
+    tag: GitTag | None = None
+    listing: Listing | None = None
+
+
+class _Through:
+    """A provider, through a lens."""
+
+    def __init__(self, provider: Provider, lens: Lens, repository: Repository) -> None:
+        self._provider = provider
+        self._lens = lens
+        self._repository = repository
+
+    def fetch_listing(self) -> Listing:
+        before, tag = self._lens.before, self._lens.tag
+        # The rows are looked at under the lease: another may have written meanwhile.
+        if before and tag and is_unchanged(self._repository, before):
+            self._lens.listing = with_tag(before, tag)
+        else:
+            self._lens.listing = self._provider.fetch_listing()
+        return self._lens.listing
+
+    def fetch_snapshot(
+        self, listing: Listing, known: Known, progress: Progress = no_progress
+    ) -> RepositorySnapshot:
+        if (tag := self._lens.tag) is not None:
+            known = replace(known, tags={**known.tags, tag.object_id: tag})
+        return self._provider.fetch_snapshot(listing, known, progress)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._provider, name)  # read_by
+
+
+def with_tag(listing: Listing, tag: GitTag) -> Listing:
+    """The refs with one tag more."""
+    return replace(
+        listing,
+        tags={**listing.tags, tag.ref: tag.object_id},
+        raw_tags={**listing.raw_tags, tag.ref: tag.ref.encode()},
+        peeled={**listing.peeled, tag.ref: tag.commit_id or ""},
+    )
+
+
+def _crawl(
+    lease: Lease, progress: _Progress, *, afresh: bool, lens: Lens | None
+) -> None:
     repository = Repository.objects.select_related("connection").get(
         pk=lease.repository_id
     )
     lease.budget = budget_for(repository, urgent=lease.crawl.trigger in jobs.URGENT)
     provider = provider_for(repository, lease.budget)
+    if lens is not None:
+        provider = _Through(provider, lens, repository)
     listing = provider.fetch_listing()
     basis, fingerprint = _basis(repository), _fingerprint(repository, listing)
     counts = None

@@ -35,7 +35,7 @@ AT_ONCE = 500  # ids in one UPDATE
 WOKEN_AT_ONCE = 8
 FEWEST_WAIT = timedelta(seconds=1)
 # What a person waits for: it goes first, and may use the requests kept for it.
-URGENT = (Crawl.Trigger.BUTTON, Crawl.Trigger.COMMAND)
+URGENT = (Crawl.Trigger.BUTTON, Crawl.Trigger.COMMAND, Crawl.Trigger.ACTION)
 # What is taken before all that is scheduled.
 FIRST = (*URGENT, Crawl.Trigger.HOOK)
 LEASE_FIELDS = ("pk", "lease_id", "lease_holder", "attempts")
@@ -354,20 +354,20 @@ def free_leases(*, everybody: bool) -> int:
     now = database_now()
     freed = 0
     for row in Repository.objects.exclude(lease_id=None).values(*LEASE_FIELDS):
-        if not everybody and not _is_dead_here(row["lease_holder"]):
+        if not everybody and not is_dead_here(row["lease_holder"]):
             continue
         with transaction.atomic():
             held = Repository.objects.filter(pk=row["pk"], lease_id=row["lease_id"])
             freed += _free(held, row, now)
     for looked in Connection.objects.exclude(lease_id=None).values(*LEASE_FIELDS[:3]):
-        if everybody or _is_dead_here(looked["lease_holder"]):
+        if everybody or is_dead_here(looked["lease_holder"]):
             freed += Connection.objects.filter(
                 pk=looked["pk"], lease_id=looked["lease_id"]
             ).update(**FREE)
     return freed
 
 
-def _is_dead_here(holder: str) -> bool:
+def is_dead_here(holder: str) -> bool:
     """Whether it names a process of this host that is gone."""
     host, _, rest = holder.partition("/")
     return host == host_name() and not processes.lives(rest.partition("/")[2])

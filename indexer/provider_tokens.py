@@ -90,7 +90,7 @@ def keep_token(user: User, *, kind: str, place: Place, secret: str) -> ProviderT
 def host_of(token: ProviderToken) -> Host:
     """The server as a person's token sees it. It is asked as a draft of a connection
     is: by a person who waits, outside of every budget."""
-    return host_for(_as_draft(token), urgent=True)
+    return host_for(draft_of(token), urgent=True)
 
 
 def try_token(token: ProviderToken) -> Tested:
@@ -108,7 +108,8 @@ def try_token(token: ProviderToken) -> Tested:
     return Tested(True, f"{token.server} answers. Whose token it is: {whose}.")
 
 
-def _as_draft(token: ProviderToken) -> Connection:
+def draft_of(token: ProviderToken) -> Connection:
+    """The token as a connection that nobody stored, to ask its server with."""
     return Connection(
         kind=token.kind,
         web_url=token.web_url,
@@ -122,7 +123,7 @@ def _as_draft(token: ProviderToken) -> Connection:
 def _find_api(token: ProviderToken) -> None:
     """Where the API of a GitHub of one's own is; on the same server, whatever it
     says."""
-    if api_url := found_api(_as_draft(token)):
+    if api_url := found_api(draft_of(token)):
         token.api_url = api_url
         token.save(update_fields=["api_url"])
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.core.management import call_command
 
-from indexer import deliveries, jobs, polling, sign_in, turns, wakeup
+from indexer import actions, deliveries, jobs, polling, sign_in, turns, wakeup
 from indexer.connections import remove_old_drafts
 from indexer.repositories import remove_orphaned_mirrors
 
@@ -32,6 +32,12 @@ def enqueue_due() -> None:
     for repository_id in jobs.take_due():
         if not wakeup.send(repository_id):
             return
+
+
+@shared_task(name="muster.act", expires=60)
+def act() -> None:
+    """Go on with actions whose process died, or of which it is not known what came."""
+    actions.resume_open()
 
 
 @shared_task(name="muster.tidy", expires=600)

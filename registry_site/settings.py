@@ -246,6 +246,11 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
         "schedule": MUSTER_WAKE_INTERVAL,
         "options": {"expires": 2 * MUSTER_WAKE_INTERVAL.total_seconds()},
     },
+    "go on with actions": {
+        "task": "muster.act",
+        "schedule": MUSTER_WAKE_INTERVAL,
+        "options": {"expires": 2 * MUSTER_WAKE_INTERVAL.total_seconds()},
+    },
     "tidy up": {"task": "muster.tidy", "schedule": 3600.0, "options": {"expires": 600}},
 }
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200

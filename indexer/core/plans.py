@@ -205,6 +205,47 @@ def plan_unassignment(
     )
 
 
+def previous_holder(artifact: Artifact | None, stage: str) -> Version | None:
+    """The version that had the stage before the one that has it now (or, if nobody
+    has it, had it last): of the active ones, that of the newest assignment."""
+    if artifact is None:
+        return None
+    holders = {holder.version for holder in artifact.stages.get(stage, ())}
+    had: list[tuple[int, int, Version]] = []
+    for version in artifact.versions:
+        if version.name in holders or not version.is_active:
+            continue
+        for given in version.stage_events:
+            if given.stage == stage and given.assignments:
+                newest = given.assignments[-1].moment
+                had.append((newest, -given.position, version))
+    return max(had, key=lambda one: one[:2])[2] if had else None
+
+
+def plan_restoration(
+    registry: Registry, artifact: str, stage: str, *, message: str = ""
+) -> TagPlan | Refusal:
+    """Give a stage back to the version that had it before."""
+    if refusal := _bad_artifact(artifact) or _bad_stage(registry.state, stage):
+        return refusal
+    before = previous_holder(registry.state.artifacts.get(artifact), stage)
+    if before is None:
+        return Refusal(
+            "nothing-to-restore",
+            f"No other version of {artifact} that is registered now was in {stage} "
+            "before. Assign the stage to a version instead.",
+        )
+    is_commit = not before.name.startswith("v")
+    return plan_assignment(
+        registry,
+        artifact,
+        stage,
+        version="" if is_commit else before.name,
+        commit_id=before.commit_id if is_commit else "",
+        message=message,
+    )
+
+
 def plan_deprecation(
     registry: Registry, artifact: str, *, head: str, message: str = ""
 ) -> TagPlan | Refusal:
@@ -291,9 +332,7 @@ def _plan(
             f"{LONGEST_REF}. Use a shorter name.",
         )
     found = registry.state.artifacts.get(tag.artifact)
-    last = (
-        max((event.moment for event in found.events), default=None) if found else None
-    )
+    last = _last_moment(found) if found else None
     return TagPlan(
         tag=tag,
         name=name,
@@ -301,6 +340,18 @@ def _plan(
         message=message.strip(),
         not_before=UNKNOWN_MOMENT if last is None else last + 1,
     )
+
+
+def _last_moment(artifact: Artifact) -> int | None:
+    """When the last thing happened to an artifact; a commit that annotates it in
+    artifacts.yaml is one (gto)."""
+    moments = [event.moment for event in artifact.events]
+    moments += [
+        version.committed_at.seconds
+        for version in artifact.versions
+        if version.gto_annotation is not None and version.committed_at is not None
+    ]
+    return max(moments, default=None)
 
 
 def _next_counter(refs: Iterable[str], artifact: str) -> str:

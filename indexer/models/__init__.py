@@ -4,6 +4,7 @@ are derived from them and can be dropped and rebuilt."""
 from __future__ import annotations
 
 from indexer.models.accounts import Account, ProviderToken, Role, SignInFailure
+from indexer.models.action_log import ActionLog
 from indexer.models.api_tokens import ApiToken
 from indexer.models.artifacts import (
     Annotation,
@@ -20,6 +21,7 @@ from indexer.models.snapshots import Commit, Document, FileSet, Snapshot, Tag
 
 __all__ = [
     "Account",
+    "ActionLog",
     "Annotation",
     "ApiToken",
     "Artifact",

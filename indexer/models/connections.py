@@ -70,6 +70,9 @@ class Connection(models.Model):
     way = models.CharField(max_length=6, choices=Way.choices, default=Way.API)
     with_hooks = models.BooleanField(default=True)  # make webhooks where allowed
 
+    # May people who have no token of their own write with this connection's?
+    shares_writing = models.BooleanField(default=False)
+
     is_enabled = models.BooleanField(default=True)
     added_at = models.DateTimeField()
     added_by = models.CharField(max_length=200, blank=True, default="")

@@ -25,6 +25,7 @@ class Crawl(models.Model):
         ADDED = "added", "Repository added"
         HOOK = "hook", "Webhook"
         POLL = "poll", "Change seen"  # by a look at the whole connection
+        ACTION = "action", "Action"  # somebody writes through Muster
 
     repository = models.ForeignKey(
         Repository,

@@ -1,4 +1,4 @@
-"""What can go wrong at a provider, in seven words. Each carries one plain sentence for
+"""What can go wrong at a provider, in a few words. Each carries one plain sentence for
 the person who looks at the repository: what happened and what to do. It never holds a
 credential."""
 
@@ -44,6 +44,10 @@ class RateLimited(ProviderError):
 
 class Unavailable(ProviderError):
     """Down, slow, out of disk, cut off: worth another try later."""
+
+
+class Unsettled(Unavailable):
+    """Something was sent and nobody could be asked what became of it."""
 
 
 class TooLarge(ProviderError):

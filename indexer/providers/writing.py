@@ -27,6 +27,7 @@ from indexer.providers.errors import (
     ProviderError,
     Refused,
     Unavailable,
+    Unsettled,
 )
 
 __all__ = ["TagExists", "TagOrder", "TagWriter"]
@@ -62,7 +63,7 @@ class TagWriter(Protocol):
     def write_tag(self, order: TagOrder) -> GitTag:
         """Write the tag, and return what is there then. The same tag there already (an
         answer was lost, a click came twice) is success. Raises TagExists if the name
-        is taken by another, Refused with the remote's reason, and Unavailable where it
+        is taken by another, Refused with the remote's reason, and Unsettled where it
         is not known whether the tag was written: to be asked again with the same
         order, never with another name."""
         ...
@@ -134,7 +135,7 @@ def settle(
     try:
         there = read(order.name)
     except ProviderError as trouble:
-        raise Unavailable(
+        raise Unsettled(
             "It is not known whether the tag was written: the remote could not be "
             f"asked. {trouble.sentence}"
         ) from None

@@ -169,15 +169,22 @@ def hash_object(mirror: Path, kind: str, body: bytes, *, seconds: float = 30) ->
         return process.read_all(1024).decode("ascii").strip()
 
 
-def push_new(
-    mirror: Path, connection: Connection, object_id: str, ref: str, *, seconds: float
+def push_ref(
+    mirror: Path,
+    connection: Connection,
+    object_id: str,
+    ref: str,
+    *,
+    before: str = "",
+    seconds: float,
 ) -> tuple[str, str]:
-    """Make one ref (a whole name, checked) at the remote, which must not be there yet.
-    What git reports of it (`FLAG\\tFROM:TO\\tSUMMARY`), and what it and the remote said
-    meanwhile; raises GitFailed where it reports nothing.
+    """Move one ref (a whole name, checked) at the remote, which must be at the id
+    `before`; "": it must not be there yet. What git reports of it
+    (`FLAG\\tFROM:TO\\tSUMMARY`), and what it and the remote said meanwhile; raises
+    GitFailed where it reports nothing.
 
-    The remote is asked which commits it has (`push.negotiate`), so that the tag object
-    alone is sent, though we have no trees here."""
+    The remote is asked which commits it has (`push.negotiate`), so that what is new
+    alone is sent, though we have no more than one commit of it here."""
     command = [
         "push",
         "--porcelain",
@@ -186,7 +193,7 @@ def push_new(
         "--no-signed",
         "--no-follow-tags",
         "--recurse-submodules=no",
-        f"--force-with-lease={ref}:",
+        f"--force-with-lease={ref}:{before}",
     ]
     config = (*network_config(connection), "push.negotiate=true")
     report = b""
@@ -211,6 +218,23 @@ def push_new(
             raise
         return report.decode("utf-8", "replace"), error.stderr
     return report.decode("utf-8", "replace"), ""
+
+
+def is_ancestor(mirror: Path, first: str, later: str, *, seconds: float = 30) -> bool:
+    """Whether a commit is among those on which another stands, or is that one."""
+    try:
+        with _Process(
+            QUIET,
+            ["merge-base", "--is-ancestor", first, later],
+            seconds=seconds,
+            mirror=mirror,
+        ) as process:
+            process.read_all(1024)
+    except GitFailed as error:
+        if error.status == 1 and not error.late:
+            return False
+        raise
+    return True
 
 
 @contextlib.contextmanager

@@ -127,7 +127,7 @@ class GitTagWriter:
         object_id: str,
         peeled: str,
     ) -> GitTag:
-        with self._workshop(connection, clean_remote, object_id) as mirror:
+        with workshop(connection, clean_remote, object_id) as mirror:
             headers = read_headers(mirror, [peeled])
             limit = most_bytes(1)
             for body in read_bodies(mirror, [object_id], limit=limit):
@@ -145,90 +145,111 @@ class GitTagWriter:
         connection, clean_remote = self._git.connect()
         where = place(connection)
         try:
-            with self._workshop(connection, clean_remote, order.commit_id) as mirror:
+            with workshop(connection, clean_remote, order.commit_id) as mirror:
                 found = read_headers(mirror, [order.commit_id]).get(order.commit_id)
                 if found is None or found.type is not ObjectType.COMMIT:
-                    raise _no_commit(where, order)
+                    raise no_commit(where, order.commit_id)
                 made = command.hash_object(mirror, "tag", format_tag_object(order))
                 if made != object_id:
                     raise BadPayload("Git made another object than Muster had planned.")
-                report, said = command.push_new(
+                report, said = command.push_ref(
                     mirror, connection, object_id, TAGS + order.name, seconds=SECONDS
                 )
         except GitFailed as error:
             if error.verb == "fetch" and re.search(NOT_THERE, error.stderr):
-                raise _no_commit(where, order) from None
-            raise _explain(error, connection) from None
-        _check_report(report, said, where)
-
-    @contextmanager
-    def _workshop(
-        self, connection: Connection, clean_remote: CleanRemote, object_id: str
-    ) -> Iterator[Path]:
-        """A bare repository that holds an object of the remote, and the commit below
-        it, for as long as the context lasts."""
-        with tempfile.TemporaryDirectory(prefix="muster-tag-") as folder:
-            mirror = Path(folder) / "tag.git"
-            path = clean_remote.path
-            open_mirror(
-                mirror,
-                object_format="sha256" if len(object_id) == 64 else "sha1",
-                borrow_from=objects_of(path) if path else None,
-            )
-            if path is None:
-                config = mirror / "config"
-                before = config.read_bytes()
-                command.fetch(
-                    mirror,
-                    connection,
-                    [object_id],
-                    filtered="tree:0",
-                    shallow=True,
-                    seconds=SECONDS,
-                )
-                # Git wrote there that the remote has what is missing; a push would
-                # go and fetch all of it.
-                config.write_bytes(before)
-            yield mirror
+                raise no_commit(where, order.commit_id) from None
+            raise explain_push(error, connection, "a tag of this commit") from None
+        check_report(report, said, where, "the tag")
 
 
-def _check_report(report: str, said: str, where: str) -> None:
-    """Raise Refused unless git reports that the ref was made, or was there already as
-    it is to be."""
+@contextmanager
+def workshop(
+    connection: Connection,
+    clean_remote: CleanRemote,
+    object_id: str,
+    *,
+    filtered: str = "tree:0",
+) -> Iterator[Path]:
+    """A bare repository that holds an object of the remote, and the commit below it,
+    for as long as the context lasts; of a server without what is `filtered`."""
+    with tempfile.TemporaryDirectory(prefix="muster-write-") as folder:
+        mirror = Path(folder) / "one.git"
+        path = clean_remote.path
+        open_mirror(
+            mirror,
+            object_format="sha256" if len(object_id) == 64 else "sha1",
+            borrow_from=objects_of(path) if path else None,
+        )
+        if path is None:
+            fetch_more(mirror, connection, object_id, filtered=filtered, shallow=True)
+        yield mirror
+
+
+def fetch_more(
+    mirror: Path,
+    connection: Connection,
+    object_id: str,
+    *,
+    filtered: str,
+    shallow: bool = False,
+    have: str = "",
+) -> None:
+    """Fetch an object into a workshop; see command.fetch."""
+    config = mirror / "config"
+    before = config.read_bytes()
+    command.fetch(
+        mirror,
+        connection,
+        [object_id],
+        filtered=filtered,
+        shallow=shallow,
+        have=have,
+        seconds=SECONDS,
+    )
+    # Git wrote there that the remote has what is missing; a push would go and fetch
+    # all of it.
+    config.write_bytes(before)
+
+
+def check_report(report: str, said: str, where: str, what: str) -> None:
+    """Raise Refused unless git reports that the ref was made or moved, or was there
+    already as it is to be. `what` is it of, "the tag"?"""
     found = REPORT.search(report)
     if found is None:
-        raise Unavailable(f"{where} did not say whether it took the tag.")
+        raise Unavailable(f"{where} did not say whether it took {what}.")
     flag, summary = found.groups()
-    if flag in "*=":
+    if flag in "*= ":
         return
     words = " ".join(line for line in SAID.findall(said) if line.strip())
     reason = clean(words, ()) or clean(summary, ())
-    raise Refused(f"{where} refused the tag. It says: “{reason}”.")
+    raise Refused(f"{where} refused {what}. It says: “{reason}”.")
 
 
-def _no_commit(where: str, order: TagOrder) -> Refused:
+def no_commit(where: str, commit_id: str) -> Refused:
+    """The error of a commit that is not there."""
     return Refused(
-        f"{where} has no commit {order.commit_id[:7]} any more, or never had. Choose "
-        "another commit.",
+        f"{where} has no commit {commit_id[:7]} any more, or never had. Choose another "
+        "commit.",
         status=404,
     )
 
 
-def _explain(failure: GitFailed, connection: Connection) -> ProviderError:
-    """What went wrong, where we wanted to write."""
+def explain_push(
+    failure: GitFailed, connection: Connection, what: str
+) -> ProviderError:
+    """What went wrong where we wanted to write `what`: "a tag of this commit"."""
     error = explain(failure, connection)
     where = place(connection)
     if failure.verb == "push" and not failure.late:
         if isinstance(error, AccessDenied) or re.search(READ_ONLY, failure.stderr):
             return AccessDenied(
-                f"{where} does not let this credential write tags, or the repository "
-                "is read-only. Give the credential the right to push, or enter "
-                "another."
+                f"{where} does not let this credential write, or the repository is "
+                "read-only. Give the credential the right to push, or enter another."
             )
         if re.search(r"negotiation failed|bad tree object", failure.stderr):
             return Refused(
-                f"{where} runs a git older than 2.32, to which Muster cannot push a "
-                "tag of this commit. Update it, or tag the head of a branch.",
+                f"{where} runs a git older than 2.32, to which Muster cannot push "
+                f"{what}. Update it, or choose the head of a branch.",
                 status=426,
             )
     return error

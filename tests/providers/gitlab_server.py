@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tests.providers import gitlab_answers as answers
+from tests.providers import gitlab_merge_requests as merge_requests
 from tests.providers.api_requests import Grant, Refusal, Reply, Request
 from tests.providers.api_server import serve
 from tests.providers.gitlab_deliveries import DeliveringServer
-from tests.providers.gitlab_state import Owner, Project
+from tests.providers.gitlab_state import MergeRequest, Owner, Project
 
 MAX_OFFSET = 50_000
 MOST_COUNTED = 10_000  # GitLab counts no longer lists
@@ -53,12 +54,14 @@ class GitLabServer(DeliveringServer):
             (f"{project}/repository/blobs/{{sha}}", self._blob),
             (f"{project}/repository/blobs/{{sha}}/raw", self._raw),
             (f"{project}/hooks", self._list_hooks),
+            (f"{project}/merge_requests", self._merge_requests),
         ):
             self.route("GET", path, handler)
         for owner in (group, project):
             self.route("POST", f"{owner}/hooks", self._add_hook)
             self.route("DELETE", f"{owner}/hooks/{{hook}}", self._delete_hook)
         self.route("POST", f"{project}/repository/tags", self._make_tag)
+        self.route("POST", f"{project}/merge_requests", self._make_merge_request)
 
     def _version(self, request: Request) -> Reply:
         return Reply(200, {"version": "18.5.0-ee", "revision": "0123abcd"})
@@ -256,6 +259,37 @@ class GitLabServer(DeliveringServer):
         if found is None or found[1] != "blob":
             raise Refusal(Reply(404, {"message": "404 Blob Not Found"}))
         return found[2]
+
+    def _merge_requests(self, request: Request) -> Reply:
+        project = self._found(request)
+        rows = [row for row in self.merge_requests if row.project == project.id]
+        found = merge_requests.matching(rows, request)
+        return self._page(request, [self._shown(project, row) for row in found])
+
+    def _make_merge_request(self, request: Request) -> Reply:
+        grant, project = _grant(request), self._found(request)
+        if project.archived or self.level(grant, project.path) < 30:
+            return Reply(403, {"message": "403 Forbidden"})
+        rows = [row for row in self.merge_requests if row.project == project.id]
+        given = request.json or {}
+        if refused := merge_requests.refusal_of(project, rows, given):
+            return Reply(*refused)
+        row = MergeRequest(
+            self._number(),
+            len(rows) + 1,
+            project.id,
+            grant.account,
+            given["title"],
+            given.get("description") or "",
+            given["source_branch"],
+            given["target_branch"],
+        )
+        self.merge_requests.append(row)
+        return Reply(201, self._shown(project, row))
+
+    def _shown(self, project: Project, row: MergeRequest) -> dict[str, Any]:
+        author = self.owners[row.author]
+        return merge_requests.shown(self.url, project, author, row)
 
     def _list_hooks(self, request: Request) -> Reply:
         return self._page(request, self.hooks.get(self._hooks_of(request), []))

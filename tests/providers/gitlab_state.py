@@ -49,6 +49,21 @@ class Project:
     seen_refs: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass
+class MergeRequest:
+    """Within a project; `source` and `target` are branches."""
+
+    id: int
+    iid: int  # by which people know it, in its project
+    project: int
+    author: str
+    title: str
+    description: str
+    source: str
+    target: str
+    state: str = "opened"
+
+
 class GitLabState(Pushes):
     """`token` may do everything; `add_token` makes others. Switches: `git_enabled`,
     `has_group_hooks` (paid tiers only), `has_created_at` (of tags, GitLab 16.11 on),
@@ -60,6 +75,7 @@ class GitLabState(Pushes):
         self.projects: dict[int, Project] = {}
         self.moved: dict[str, int] = {}
         self.hooks: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        self.merge_requests: list[MergeRequest] = []
         self.secrets: dict[str, str] = {}  # of webhooks, by their number
         self.rate = RateLimit(limit=2_000, remaining=2_000)
         self.has_group_hooks = True

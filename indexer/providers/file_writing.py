@@ -77,7 +77,7 @@ class FileWriter(Protocol):
         """Write the commit, move the branch to it, and return its id. The same commit
         in the branch already (an answer was lost, a click came twice) is success.
         Raises BranchMoved if somebody else was first, Refused with the remote's
-        reason, and Unavailable where it is not known whether the commit was written:
+        reason, and Unsettled where it is not known whether the commit was written:
         to be asked again with the same order."""
         ...
 

@@ -22,6 +22,7 @@ from indexer.providers.errors import (
     ProviderError,
     Refused,
     Unavailable,
+    Unsettled,
 )
 from indexer.providers.file_writing import (
     MAX_BYTES,
@@ -251,8 +252,8 @@ def _push(
     check_report(report, said, place(connection), "the change")
 
 
-def _not_known(trouble: ProviderError) -> Unavailable:
-    return Unavailable(
+def _not_known(trouble: ProviderError) -> Unsettled:
+    return Unsettled(
         "It is not known whether the change was written: the remote could not be "
         f"asked. {trouble.sentence}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,58 +9,35 @@ from pathlib import Path
 
 import pytest
 
-from indexer.core.snapshot import Instant, Person
 from indexer.providers.base import Remote
 from indexer.providers.errors import (
     AccessDenied,
-    NotFound,
     ProviderError,
     Refused,
     Unavailable,
 )
-from indexer.providers.file_writing import (
-    BranchMoved,
-    FileOrder,
-    check_branch,
-    check_path,
-    checked,
-)
+from indexer.providers.file_writing import BranchMoved, checked
 from indexer.providers.git.file_writer import GitFileWriter
+from tests.providers.file_orders import (
+    CONTENT,
+    a_repository_with_files,
+    branches_of,
+    commit_on,
+    files_at,
+    hook,
+    is_sound,
+    order_for,
+    write,
+)
 from tests.providers.git_server import GitServer
-from tests.providers.raw_repository import RawRepository
 from tests.providers.tag_orders import git
 
 WriterOf = Callable[..., GitFileWriter]
-ADA = Person("Ada Lovelace", "ada@example.org")
-AT = Instant(1_750_000_000, -210)
-CONTENT = "artifacts:\n  churn:\n    type: model\n    path: größe.pkl\n"
-
-
-def write(path: Path, files: dict[str, str]) -> None:
-    for name, content in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_text(content, encoding="utf-8")
 
 
 @pytest.fixture
 def bare(git_server: GitServer) -> Path:
-    """Two commits, with folders, a script that can be run, links, and names that come
-    before and after one another only by Git's own order."""
-    work = git_server.root / "work"
-    write(work, {"run.sh": "#!/bin/sh\n", "dvc.yaml": "a: 1\n", "sub.txt": "x\n"})
-    write(work, {"sub/train.py": "1\n", "sub/deep/dvc.yaml": "b: 2\n", "z/y": "1\n"})
-    (work / "run.sh").chmod(0o755)
-    (work / "link").symlink_to("dvc.yaml")
-    for step in (("init", "--quiet", "-b", "main"), ("config", "user.name", "Eve"),
-                 ("config", "user.email", "eve@example.org"), ("add", "-A"),
-                 ("commit", "--quiet", "-m", "One"),
-                 ("commit", "--quiet", "--allow-empty", "-m", "Two")):  # fmt: skip
-        git(work, *step)
-    path = git_server.root / "churn.git"
-    git(work.parent, "clone", "--quiet", "--bare", str(work), str(path))
-    for name in ("http.receivepack", "uploadpack.allowFilter"):
-        git(path, "config", name, "true")
-    return path
+    return a_repository_with_files(git_server.root)
 
 
 @pytest.fixture(params=["http", "path"])
@@ -80,51 +56,6 @@ def writer_of(request: pytest.FixtureRequest, git_server: GitServer) -> WriterOf
 @pytest.fixture
 def over_http(git_server: GitServer, bare: Path) -> GitFileWriter:
     return GitFileWriter(Remote(git_server.url_of(bare), allow_private=True))
-
-
-def order_for(bare: Path, path: str = "dvc.yaml", **what: object) -> FileOrder:
-    base = git(bare, "rev-parse", "main")
-    shown = git(bare, "ls-tree", base, "--", path).split()
-    before = shown[2] if shown else None
-    order = FileOrder(
-        base=base, branch="main", is_new_branch=False, path=path, before=before,
-        content=CONTENT, message="Add churn\n\nWith its größe", author=ADA, at=AT,
-    )  # fmt: skip
-    return replace(order, **what)  # type: ignore[arg-type]
-
-
-def files_at(bare: Path, commit: str) -> dict[str, str]:
-    """Mode and blob by path."""
-    listed = git(bare, "ls-tree", "-r", "-z", commit).split("\0")
-    pairs = (line.partition("\t") for line in listed if line)
-    return {path: f"{told.split()[0]} {told.split()[2]}" for told, _, path in pairs}
-
-
-def branches_of(bare: Path) -> dict[str, str]:
-    listed = git(
-        bare, "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads"
-    )
-    return dict(line.split(" ") for line in listed.splitlines())
-
-
-def commit_on(bare: Path, branch: str, message: str = "Other") -> str:
-    """Somebody else's commit on top of a branch."""
-    made = git(
-        bare, "-c", "user.name=Eve", "-c", "user.email=eve@example.org",
-        "commit-tree", "-p", branch, "-m", message, f"{branch}^{{tree}}",
-    )  # fmt: skip
-    git(bare, "update-ref", f"refs/heads/{branch}", made)
-    return made
-
-
-def hook(bare: Path, name: str, script: str) -> None:
-    path = bare / "hooks" / name
-    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-
-
-def is_sound(bare: Path) -> bool:
-    return git(bare, "fsck", "--strict", "--no-dangling") == ""
 
 
 @pytest.mark.parametrize(
@@ -440,185 +371,3 @@ def test_what_is_in_the_way_is_left_alone(
         writer_of(bare).read_file(order.base, path)
     with pytest.raises(Refused, match=words):
         writer_of(bare).write_file(order)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n", "LFS"),
-        (b"a: \xff\n", "not text in UTF-8"),
-        (b"a\0b", "not text in UTF-8"),
-        (b"#" * (1024 * 1024 + 1), "larger than 1024 KiB"),
-    ],
-)
-def test_a_file_that_is_no_text_of_ours_is_refused(
-    git_server: GitServer, writer_of: WriterOf, content: bytes, words: str
-) -> None:
-    raw = RawRepository(git_server.root / "raw.git")
-    commit = raw.commit(raw.files({"dvc.yaml": content}))
-    raw.refs[b"refs/heads/main"] = commit
-    with pytest.raises(Refused, match=words):
-        writer_of(raw.finish()).read_file(commit, "dvc.yaml")
-
-
-def test_a_file_of_just_the_most_bytes_is_read(
-    git_server: GitServer, writer_of: WriterOf
-) -> None:
-    raw = RawRepository(git_server.root / "raw.git")
-    content = b"\xef\xbb\xbf" + b"#\r\n" * 349_524 + b"#"
-    commit = raw.commit(raw.files({"dvc.yaml": content}))
-    raw.refs[b"refs/heads/main"] = commit
-    found = writer_of(raw.finish()).read_file(commit, "dvc.yaml")
-    assert found is not None
-    assert found[1].encode() == content
-
-
-def test_odd_names_and_modes_beside_the_file_stay_as_they_were(
-    git_server: GitServer, writer_of: WriterOf
-) -> None:
-    """What an index on this machine would not take, or would tidy."""
-    raw = RawRepository(git_server.root / "raw.git")
-    blob, empty = raw.blob(b"x\n"), raw.tree([])
-    odd = [
-        (b"100664", b"old", blob), (b"100755", b"run", blob),
-        (b"160000", b"module", "1" * 40), (b"120000", b"link", blob),
-        (b"100644", b"a\\b", blob), (b"100644", b"\xff\xfe", blob),
-        (b"40000", b"empty", empty),
-    ]  # fmt: skip
-    commit = raw.commit(raw.tree([*odd, (b"100664", b"dvc.yaml", blob)]))
-    raw.refs[b"refs/heads/main"] = commit
-    bare = raw.finish()
-    git(bare, "config", "http.receivepack", "true")
-    made = writer_of(bare).write_file(order_for(bare))
-    before, after = (
-        subprocess.check_output(["git", "-C", str(bare), "ls-tree", "-z", of])
-        for of in (commit, made)
-    )
-    new = git(bare, "rev-parse", f"{made}:dvc.yaml")
-    assert after == before.replace(
-        f"{blob}\tdvc.yaml".encode(), f"{new}\tdvc.yaml".encode()
-    )
-
-
-def test_a_repository_of_sha256(git_server: GitServer) -> None:
-    raw = RawRepository(git_server.root / "raw.git", object_format="sha256")
-    commit = raw.commit(raw.files({"dvc.yaml": b"a: 1\n", "sub/x": b"1\n"}))
-    raw.refs[b"refs/heads/main"] = commit
-    bare = raw.finish()
-    writer = GitFileWriter(Remote(str(bare), allow_local=True, allow_private=True))
-    made = writer.write_file(order_for(bare, "sub/dvc.yaml"))
-    assert branches_of(bare) == {"main": made}
-    assert len(made) == 64
-    assert is_sound(bare)
-
-
-ODD_PATHS = (
-    "", "/dvc.yaml", "dvc.yaml/", "a//b", "../dvc.yaml", "a/../b", "./dvc.yaml", ".",
-    ".git/config", "a/.GIT/x", "a/.git", ".git./x", ".git /x", ".git::$INDEX/x",
-    "GIT~1/x", ".g\u200cit/x", "a\\b", "..\\x", "a\nb", "a\0b", "a\x7f", "a\x1b[31m",
-    "\ud800", "x" * 256, "/".join("a" * 40), "ab/" * 400 + "x",
-)  # fmt: skip
-ODD_BRANCHES = (
-    "", "-d", "--exec=x", "/x", "x/", "a//b", "a..b", ".x", "a/.x", "x.", "x.lock",
-    "a.lock/b", "a b", "a~1", "a^", "a:b", "+a:b", "a?", "a*", "a[b", "a\\b", "a@{b",
-    "@", "HEAD", "a\nb", "a\0b", "a\x7f", "\ud800", "x" * 300,
-)  # fmt: skip
-
-
-UNUSUAL_BRANCHES = (
-    "a/b", "ü", "x.y", "a@b", "a-b", "@x", "head", "lock", "a.lockx", "a/-b", "a{b}",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("path", ODD_PATHS)
-def test_an_odd_path_is_never_sent(
-    git_server: GitServer, over_http: GitFileWriter, bare: Path, path: str
-) -> None:
-    order = replace(order_for(bare), path=path)
-    for ask in (
-        lambda: over_http.read_file(order.base, path),
-        lambda: over_http.write_file(order),
-    ):
-        with pytest.raises(Refused, match="Nothing was sent"):
-            ask()
-    assert git_server.requests == []
-
-
-@pytest.mark.parametrize("branch", ODD_BRANCHES)
-def test_an_odd_branch_is_never_sent(
-    git_server: GitServer, over_http: GitFileWriter, bare: Path, branch: str
-) -> None:
-    for is_new in (True, False):
-        order = order_for(bare, branch=branch, is_new_branch=is_new)
-        with pytest.raises(Refused, match="Nothing was sent"):
-            over_http.write_file(order)
-    assert git_server.requests == []
-
-
-def test_names_that_are_only_unusual_are_taken() -> None:
-    for path in (".gitignore", ".github/x", "a.git/x", "…", "a b/ü", "git", ".gitx/y"):
-        check_path(path)
-    for branch in UNUSUAL_BRANCHES:
-        check_branch(branch)
-
-
-def test_git_thinks_the_same_of_names_of_branches() -> None:
-    for branch in (*UNUSUAL_BRANCHES, *ODD_BRANCHES):
-        # What is no argument of a command, too long for a file, or only a trap.
-        if branch.isprintable() and len(branch) < 200 and branch not in {"", "@"}:
-            done = subprocess.run(
-                ["git", "check-ref-format", "--branch", branch],
-                capture_output=True,
-                check=False,
-            )
-            assert (done.returncode == 0) is (branch in UNUSUAL_BRANCHES), branch
-
-
-@pytest.mark.parametrize(
-    "what",
-    [
-        {"base": "e" * 39},
-        {"base": "main"},
-        {"before": "e" * 39},
-        {"before": ""},
-        {"message": " \n "},
-        {"message": "a\0b"},
-        {"message": "\ud800"},
-        {"content": "a\0b"},
-        {"content": "\udc80"},
-        {"content": "#" * (1024 * 1024 + 1)},
-        {"author": Person(" , ", "ada@example.org")},
-        {"author": Person("Ada", "<>")},
-        {"author": Person("Ada\ud800", "ada@example.org")},
-        {"at": Instant(-1)},
-        {"at": Instant(1, 1440)},
-    ],
-)
-def test_an_odd_order_is_never_sent(
-    git_server: GitServer,
-    over_http: GitFileWriter,
-    bare: Path,
-    what: dict[str, object],
-) -> None:
-    with pytest.raises(Refused):
-        over_http.write_file(replace(order_for(bare), **what))  # type: ignore[arg-type]
-    assert git_server.requests == []
-
-
-def test_a_name_cannot_forge_a_line_of_the_commit(
-    writer_of: WriterOf, bare: Path
-) -> None:
-    forged = Person("Ada\nparent " + "e" * 40, "ada@example.org>\nauthor Eve <e@e")
-    made = writer_of(bare).write_file(order_for(bare, author=forged))
-    lines = git(bare, "cat-file", "commit", made).split("\n")
-    assert [line.split(" ")[0] for line in lines[:5]] == [
-        "tree", "parent", "author", "committer", "",
-    ]  # fmt: skip
-    assert is_sound(bare)
-
-
-def test_a_repository_that_is_not_there(git_server: GitServer, bare: Path) -> None:
-    order = order_for(bare)
-    url = f"{git_server.url}/none.git"
-    with pytest.raises(NotFound):
-        GitFileWriter(Remote(url, allow_private=True)).write_file(order)

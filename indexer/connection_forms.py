@@ -89,6 +89,13 @@ class ConnectionForm(forms.Form):
         ),
         widget=forms.Select(attrs={"class": "form-select"}),
     )
+    shares_writing = forms.BooleanField(
+        label="Editors without a token of their own may write with this one",
+        required=False,
+        help_text="Who asked then stands in the tag and in its message "
+        "(Requested-by). Leave it off, and everybody writes with their own token, so "
+        "that the provider’s own rights and protected-tag rules decide.",
+    )
     with_hooks = forms.BooleanField(
         label="Make webhooks where the token allows it",
         required=False,
@@ -185,6 +192,7 @@ class ConnectionForm(forms.Form):
             with_subgroups=data.get("with_subgroups", True),
             way=data["way"],
             with_hooks=data["with_hooks"],
+            shares_writing=data["shares_writing"],
         )
 
 
@@ -202,6 +210,7 @@ def _initial(connection: Connection | None) -> dict[str, Any]:
         "with_subgroups": connection.with_subgroups,
         "way": connection.way,
         "with_hooks": connection.with_hooks,
+        "shares_writing": connection.shares_writing,
     }
 
 

@@ -58,6 +58,7 @@ class Wish:
     with_subgroups: bool = True
     way: str = Connection.Way.API
     with_hooks: bool = True
+    shares_writing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ CHANGED = (
     "web_url", "api_url", "server", "owner", "owner_kind", "owner_id", "credential",
     "secret", "app_id", "installation_id", "access", "access_expires_at", "include",
     "exclude", "with_forks", "with_archived", "with_subgroups", "way", "with_hooks",
-    "poll_etag", "failures", "state", "message", "next_poll_at",
+    "shares_writing", "poll_etag", "failures", "state", "message", "next_poll_at",
 )  # fmt: skip
 
 
@@ -291,6 +292,7 @@ def _set_choice(connection: Connection, wish: Wish) -> None:
     connection.with_archived = wish.with_archived
     connection.with_subgroups = wish.with_subgroups
     connection.way, connection.with_hooks = wish.way, wish.with_hooks
+    connection.shares_writing = wish.shares_writing
 
 
 # Testing -----------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from indexer.providers import errors
 from indexer.providers.base import Listing
 from indexer.providers.file_writing import BranchMoved, FileOrder
 from indexer.providers.git.file_writer import GitFileWriter
+from indexer.providers.registry import provider_for, remote_of
 from indexer.registry_edits import EditRefused, change_entry, diff
 from indexer.wishes import Wish
 from indexer.write_ways import WriteWay
@@ -80,6 +81,9 @@ def plan_file(wish: Wish, files: GitFileWriter, listing: Listing) -> FilePlan:
             "no-entry",
             f"{path} on {branch} has no entry {name} any more. Add it anew.",
         )
+    if isinstance(entry, Mapping):
+        # Lines that say so already stay as they are.
+        fields = {key: fields[key] for key in fields if entry.get(key) != fields[key]}
     try:
         after = change_entry(before, name, fields)
     except EditRefused as error:
@@ -90,6 +94,13 @@ def plan_file(wish: Wish, files: GitFileWriter, listing: Listing) -> FilePlan:
     told = [path, blob, after, branch, bool(asked.get("pull"))]
     meaning = hashlib.sha256(json.dumps(told).encode()).hexdigest()
     return FilePlan(base, path, blob, before, after, meaning)
+
+
+def preview_file(wish: Wish) -> FilePlan:
+    """`plan_file` by the right that reads the repository. Raises CannotPlan,
+    ProviderError, crypto.WrongKey."""
+    listing = provider_for(wish.repository).fetch_listing()
+    return plan_file(wish, GitFileWriter(remote_of(wish.repository)), listing)
 
 
 def write_file(held: Held, way: WriteWay) -> Outcome:

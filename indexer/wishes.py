@@ -121,11 +121,13 @@ def registry_of(
     return Registry.of(state, refs), snapshot
 
 
-def outlook(wish: Wish) -> Outlook:
-    """What the wish would do now."""
+def outlook(
+    wish: Wish, known: tuple[Registry, RepositorySnapshot] | None = None
+) -> Outlook:
+    """What the wish would do now. `known`: what `registry_of` has just given."""
     if refusal := _nonsense(wish):
         return Outlook(refusal=refusal)
-    registry, snapshot = registry_of(wish.repository, wish.artifact)
+    registry, snapshot = known or registry_of(wish.repository, wish.artifact)
     planned = plan_of(wish, registry)
     if isinstance(planned, Refusal):
         return Outlook(refusal=planned)

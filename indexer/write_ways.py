@@ -76,8 +76,7 @@ def right_of(repository: Repository, user: User) -> tuple[Right, str]:
     raise NoWay(
         "no-token",
         f"Muster writes to {connection.server} as you, and has no token of yours for "
-        f"it. Enter one on your account page (for {connection.web_url}), then come "
-        "back: what you entered here stays in the address.",
+        f"it. Enter one for {connection.web_url} on your account page.",
     )
 
 

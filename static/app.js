@@ -175,6 +175,61 @@
     if (!Number.isNaN(at.valueOf())) time.title += `\nHere: ${at.toLocaleString()}`;
   });
 
+  // Actions ----------------------------------------------------------------------------
+  // Typing one's own version or stage chooses it.
+  document.addEventListener("input", (event) => {
+    const picks = event.target.dataset?.picks;
+    if (!picks) return;
+    const box = event.target.closest(".choices");
+    const radio = all("input[type=radio]", box).find((one) => one.value === picks);
+    if (radio) radio.checked = true;
+  });
+  // One click is one action: the button says that it is under way.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    const button = event.submitter;
+    if (!form.matches("[data-act]") || !button?.matches("[data-writes]")) return;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "";
+    form.setAttribute("aria-busy", "true");
+    setTimeout(() => {
+      button.disabled = true;
+      button.textContent = "Writing…";
+      say("Writing…");
+    });
+  });
+  // Back in the browser's history: the form is as it was, and can be sent.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) for (const form of all("form[data-sent]")) location.reload();
+  });
+  // A row's menu opens beside its button; without scripts it opens in the middle.
+  document.addEventListener(
+    "toggle",
+    (event) => {
+      const panel = event.target;
+      if (!panel.matches?.("[popover].row-menu") || event.newState !== "open") return;
+      const button = document.querySelector(`[popovertarget="${panel.id}"]`);
+      const at = button.getBoundingClientRect();
+      const top = Math.min(at.bottom + 4, innerHeight - panel.offsetHeight - 8);
+      panel.style.top = `${Math.max(8, top)}px`;
+      panel.style.left = `${Math.min(at.left, innerWidth - panel.offsetWidth - 8)}px`;
+      panel.querySelector("a")?.focus({ preventScroll: true });
+    },
+    true,
+  );
+  document.addEventListener("keydown", (event) => {
+    const panel = event.target.closest?.("[popover].row-menu");
+    if (!panel || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
+    const items = all("a[href]", panel);
+    const at = items.indexOf(document.activeElement);
+    const next = event.key === "ArrowDown" ? at + 1 : at - 1;
+    event.preventDefault();
+    items[(next + items.length) % items.length].focus();
+  });
+
   // htmx -------------------------------------------------------------------------------
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;

@@ -24,7 +24,7 @@ from indexer.models import (
     Version,
 )
 from indexer.page_addresses import artifact_url
-from indexer.permissions import User, within_sight
+from indexer.permissions import User, can_act, within_sight
 from indexer.stages import ordered_stages
 from indexer.views.access import (
     HtmxHttpRequest,
@@ -96,6 +96,7 @@ def artifact(
     current = _shown_version(shown, version)
     annotation = current.annotation if current else _head_annotation(shown)
     context |= {
+        "may_act": can_act(request.user),
         "current": current,
         "crumb": version[:7] if version and not version.startswith("v") else version,
         "is_permanent": bool(version),

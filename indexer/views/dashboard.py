@@ -21,7 +21,7 @@ from indexer.catalog import (
     catalog_page,
 )
 from indexer.freshness import index_freshness
-from indexer.permissions import can_manage
+from indexer.permissions import can_act, can_manage
 from indexer.views.access import (
     HtmxHttpRequest,
     reader_required,
@@ -96,6 +96,7 @@ def dashboard(request: HtmxHttpRequest) -> HttpResponseBase:
         "links": page_links(page.page, page.pages, filters),
         "span": (1 + len(page.stages) + len(COLUMNS)),
         "any_type_query": filters.query(types=()),
+        "may_act": can_act(request.user),
     }
     if wants_fragment(request):
         response = render(request, "indexer/dashboard.html#results", context)

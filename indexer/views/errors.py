@@ -6,10 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template import loader
 
 
-def _page(status: int) -> HttpResponse:
+def _page(status: int, **context: str) -> HttpResponse:
     """Rendered without the request: no session, no user, no query, so that it works
     when the database does not."""
-    html = loader.get_template(f"{status}.html").render({})
+    html = loader.get_template(f"{status}.html").render(context)
     return HttpResponse(html, status=status)
 
 
@@ -18,7 +18,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _page(403)
+    return _page(403, said=str(exception))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,12 @@ def git_place(
     """At plain Git."""
     with act_at("git", tmp_path) as found:
         yield found
+
+
+@pytest.fixture
+def make_place(
+    tmp_path: Path, own_site: None, transactional_db: None
+) -> Iterator[Callable[[str], ActionPlace]]:
+    """At the kind of remote that the test names."""
+    with ExitStack() as stack:
+        yield lambda kind: stack.enter_context(act_at(kind, tmp_path))

@@ -35,9 +35,7 @@ def commits_page(
     from indexer.providers.git.log import CommitLog
 
     log = CommitLog(remote_of(repository), log_folder(repository.pk))
-    return log.page(
-        tip, query=query, skip=skip, size=COMMITS_A_PAGE, search_all=bool(query)
-    )
+    return log.page(tip, query=query, skip=skip, size=COMMITS_A_PAGE)
 
 
 def annotation_at(

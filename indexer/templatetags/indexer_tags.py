@@ -294,6 +294,12 @@ def get(mapping: dict[str, Any], key: str) -> Any:
 
 
 @register.filter
+def allowed_in(stage: str, repository: Repository) -> bool:
+    """Whether a repository's .gto allows a stage; one without a list allows all."""
+    return not repository.has_stage_list or stage in repository.stage_order
+
+
+@register.filter
 def initials(name: str) -> str:
     """Up to two letters that stand for a person."""
     words = [word for word in name.split() if word[:1].isalnum()]

@@ -18,11 +18,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
+from indexer.account_forms import IdentityForm
 from indexer.action_forms import ActionForm, tag_verb
 from indexer.action_history import visible_actions
 from indexer.action_rows import identity_of
 from indexer.actions import Asker, BadWish, Busy, KeyReused, NotAllowed, perform
 from indexer.core.plans import Refusal
+from indexer.core.snapshot import Person
 from indexer.crypto import WrongKey
 from indexer.models import ActionLog, Artifact, Repository, Snapshot
 from indexer.page_addresses import artifact_path
@@ -111,6 +113,7 @@ def perform_asked(request: HtmxHttpRequest, wish: Wish) -> ActionLog | Refusal:
         remote_address=client_address(request),
         seen=request.POST.get("seen", "")[:64],
     )
+    _keep_identity(request)
     try:
         return perform(wish, asker)
     except BadWish as error:
@@ -165,7 +168,6 @@ def _shown(
     is_last: bool = False,
 ) -> HttpResponseBase:
     """The form, with what it would write. `sentence`: what became of it."""
-    user = cast("User", request.user)
     row = Artifact.objects.filter(repository=form.repository, name=form.artifact)
     context = {
         "section": "models",
@@ -180,7 +182,7 @@ def _shown(
         "sentence": sentence,
         "is_last": is_last,
         "is_fragment": wants_fragment(request),
-        **written_by(form.repository, user),
+        **written_by(request, form.repository),
     }
     if wants_fragment(request):
         return render(request, "indexer/action.html#preview", context)
@@ -189,16 +191,23 @@ def _shown(
     return render(request, "indexer/action.html", context, status=status)
 
 
-def written_by(repository: Repository, user: User) -> dict[str, Any]:
-    """As whom and by which right it would be written, or why not."""
+def written_by(request: HtmxHttpRequest, repository: Repository) -> dict[str, Any]:
+    """As whom and by which right it would be written, or why not. Who has no name or
+    e-mail for Git yet enters them in the form."""
+    user = cast("User", request.user)
     person = identity_of(user)
-    context: dict[str, Any] = {"tagger": person, "right": "", "no_way": ""}
+    context: dict[str, Any] = {
+        "tagger": person,
+        "identity": None,
+        "right": "",
+        "no_way": "",
+        "is_shared": False,
+    }
     if not person.name or not person.email:
-        context["no_way"] = (
-            "Git writes a name and an e-mail into every tag and commit. Enter yours on "
-            "your account page."
-        )
-        return context
+        entered = _entered_identity(request)
+        context["identity"] = IdentityForm(entered, user=user)
+        if entered:
+            context["tagger"] = Person(entered["name"], entered["email"])
     try:
         right, context["right"] = right_of(repository, user)
     except NoWay as error:
@@ -206,6 +215,26 @@ def written_by(repository: Repository, user: User) -> dict[str, Any]:
     else:
         context["is_shared"] = right == ActionLog.Right.SHARED
     return context
+
+
+def _entered_identity(request: HtmxHttpRequest) -> dict[str, str] | None:
+    """The name and the e-mail that the form asked for."""
+    if "git_email" not in request.POST:
+        return None
+    return {
+        "name": request.POST.get("git_name", ""),
+        "email": request.POST["git_email"],
+    }
+
+
+def _keep_identity(request: HtmxHttpRequest) -> None:
+    """Keep them, if they are any; `perform` says what is missing."""
+    if entered := _entered_identity(request):
+        user = cast("User", request.user)
+        form = IdentityForm(entered, user=user)
+        if form.is_valid():
+            form.save()
+            user.refresh_from_db()  # it remembers the account it had
 
 
 @editor_required

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from uuid import uuid4
 
 from django.contrib import messages
@@ -27,9 +27,6 @@ from indexer.views.actions import (
     written_by,
 )
 from indexer.views.artifacts import get_artifact
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
 
 Verb, Status = ActionLog.Verb, ActionLog.Status
 MOST_REPOSITORIES = 200
@@ -110,11 +107,13 @@ def _shown(
     sentence: str = "",
     status: int = 200,
 ) -> HttpResponseBase:
-    trouble = ""
+    trouble, is_same = "", False
     if preview:
         try:
             form.preview()
-        except (CannotPlan, ProviderError) as error:
+        except CannotPlan as error:
+            trouble, is_same = error.sentence, error.code == "no-change"
+        except ProviderError as error:
             trouble = error.sentence
         except WrongKey as error:
             trouble = str(error)
@@ -130,8 +129,9 @@ def _shown(
         "key": uuid4().hex,
         "sentence": sentence,
         "trouble": trouble,
+        "is_same": is_same,
         "is_fragment": wants_fragment(request),
-        **written_by(form.repository, cast("User", request.user)),
+        **written_by(request, form.repository),
     }
     if wants_fragment(request):
         return render(request, "indexer/act_file.html#preview", context)

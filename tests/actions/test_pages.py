@@ -284,15 +284,20 @@ def test_buttons_are_shown_to_who_may_use_them(
             assert "/act/" not in client.get(path).content.decode()
 
 
-def test_without_a_name_in_git_the_form_says_so(
+def test_who_has_no_e_mail_in_git_enters_it_in_the_form(
     git_place: ActionPlace, eddy: Client
 ) -> None:
     Account.objects.filter(user=git_place.people["eddy"]).update(email="")
-    page = shown(eddy, "register")
-    assert "Enter yours on your account page" in page
-    status, page, _ = sent(eddy, "register", commit=git_place.commits[0])
+    assert 'name="git_email"' in shown(eddy, "register")
+    wish = {"commit": git_place.commits[0], "git_name": "Eddy E."}
+    status, page, _ = sent(eddy, "register", git_email="<no>", **wish)
     assert status == 400
+    assert "Enter a valid email address" in page
     assert not git_place.tags()
+    status, _, _ = sent(eddy, "register", git_email="eddy@example.com", **wish)
+    assert status == 302
+    assert "tagger Eddy E. <eddy@example.com>" in git_place.body("churn@v0.0.1")
+    assert 'name="git_email"' not in shown(eddy, "register")
 
 
 def test_T7_hostile_fields_cost_nobody_a_request(

@@ -117,11 +117,13 @@ def fetch(
     *,
     filtered: str,
     shallow: bool,
+    depth: int = 1,
     have: str = "",
     seconds: float,
 ) -> None:
     """Fetch objects by id into the mirror, writing no ref. `filtered` is git's filter
-    ("" for none); `have` a commit that the mirror holds, to save sending its trees."""
+    ("" for none); `depth` how many commits deep a shallow fetch goes; `have` a commit
+    that the mirror holds, to save sending its trees."""
     command = [
         "fetch",
         "--quiet",
@@ -135,7 +137,7 @@ def fetch(
     if filtered:
         command.append(f"--filter={filtered}")
     if shallow:
-        command.append("--depth=1")
+        command.append(f"--depth={depth}")
     if have:
         command.append(f"--negotiation-tip={have}")
     config = (
@@ -235,6 +237,19 @@ def is_ancestor(mirror: Path, first: str, later: str, *, seconds: float = 30) ->
             return False
         raise
     return True
+
+
+def rev_list(
+    mirror: Path, tip: str, *, skip: int, most: int, seconds: float = 30
+) -> list[str]:
+    """Ids of the commits from `tip` back, newest first, as far as they are there."""
+    with _Process(
+        QUIET,
+        ["rev-list", f"--skip={skip}", f"--max-count={most}", "--end-of-options", tip],
+        seconds=seconds,
+        mirror=mirror,
+    ) as process:
+        return process.read_all(128 * most).decode("ascii").split()
 
 
 @contextlib.contextmanager

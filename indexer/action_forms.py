@@ -156,6 +156,11 @@ class ActionForm:
         ]
 
     @property
+    def taken(self) -> dict[str, str]:
+        """The commits that have a version already."""
+        return versions_by_commit(self.registry, self.artifact)
+
+    @property
     def versions(self) -> list[Choice]:
         """The versions that a stage can be given to, the greatest first."""
         wanted = self.entered.get("version", "")
@@ -220,6 +225,16 @@ class ActionForm:
             Verb.DEPRECATE: f"Deprecate {name}",
             Verb.REVIVE: f"Revive {name}",
         }[self.verb]
+
+
+def versions_by_commit(registry: Registry, artifact: str) -> dict[str, str]:
+    """The registered versions of an artifact by their commits."""
+    found = registry.state.artifacts.get(artifact)
+    return {
+        one.peeled_id or one.commit_id: one.name
+        for one in (found.versions if found else ())
+        if one.is_registered and one.is_active
+    }
 
 
 def short(version: str) -> str:

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from indexer.account_forms import IdentityForm
-from indexer.action_forms import ActionForm, tag_verb
+from indexer.action_forms import ActionForm, tag_verb, versions_by_commit
 from indexer.action_history import visible_actions
 from indexer.action_rows import identity_of
 from indexer.actions import Asker, BadWish, Busy, KeyReused, NotAllowed, perform
@@ -33,7 +33,7 @@ from indexer.picking import annotation_at, commits_page
 from indexer.providers.errors import ProviderError
 from indexer.sign_in import client_address
 from indexer.views.access import HtmxHttpRequest, HtmxView, P, View, wants_fragment
-from indexer.wishes import Wish
+from indexer.wishes import Wish, registry_of
 from indexer.write_ways import NoWay, right_of
 
 if TYPE_CHECKING:
@@ -188,6 +188,7 @@ def _shown(
         return render(request, "indexer/action.html#preview", context)
     if form.verb == Verb.REGISTER:
         context |= _picker(request, form.repository, form.entered["commit"])
+        context["taken"] = form.taken
     return render(request, "indexer/action.html", context, status=status)
 
 
@@ -243,7 +244,12 @@ def commits(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
     """The list of commits to choose from: as a fragment, or a page without scripts."""
     where = get_writable(request, repository)
     context = _picker(request, where, request.GET.get("commit", ""))
-    context |= {"repository": where, "is_fragment": True}
+    artifact = request.GET.get("artifact", "").replace("\0", "")
+    context |= {
+        "repository": where,
+        "is_fragment": True,
+        "taken": versions_by_commit(registry_of(where, artifact)[0], artifact),
+    }
     return render(request, "indexer/_commits.html", context)
 
 

@@ -1,8 +1,8 @@
-"""The REST API, version 1: what the pages show, for programs. Read only."""
+"""The REST API, version 1: what the pages show, for programs. What writes is in
+`indexer.api.actions`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, cast
@@ -15,8 +15,11 @@ from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
 from ninja.renderers import JSONRenderer
 
+from indexer.action_log_page import actions_of_events
 from indexer.api import schemas
+from indexer.api.actions import router as actions_router
 from indexer.api.authentication import SessionAuth, TokenAuth
+from indexer.api.pages import page_answer, page_exists, page_links
 from indexer.api.parameters import (
     HistoryParameters,
     ModelParameters,
@@ -44,7 +47,6 @@ from indexer.permissions import (
     visible_repositories,
     within_sight,
 )
-from indexer.query_string import written
 from indexer.records import (
     Record,
     event_record,
@@ -101,6 +103,7 @@ api = Api(
     renderer=StrictRenderer(),
 )
 add_problem_handlers(api)
+api.add_router("", actions_router)
 
 Problem = schemas.Problem
 ERRORS = {400: Problem, 401: Problem, 404: Problem}
@@ -118,14 +121,14 @@ def repositories(request: HttpRequest, parameters: Query[RepositoryParameters]) 
     for word in parameters.q.replace("\0", "").split():
         rows = rows.filter(name__icontains=word)
     where = span(rows.count(), parameters.page, parameters.size)
-    _page_exists(where, parameters.page)
+    page_exists(where, parameters.page)
     found = rows.order_by("name", "id")[where.start : where.last]
-    return _page(
+    return page_answer(
         request,
         [_repository(repository) for repository in found],
         where,
         parameters.size,
-        _page_links(parameters, {"q": parameters.q}),
+        page_links(parameters, {"q": parameters.q}),
     )
 
 
@@ -152,9 +155,11 @@ def models(request: HttpRequest, parameters: Query[ModelParameters]) -> Any:
     filters = catalog_filters(request)
     page = catalog_page(_user(request), filters)
     where = Span(page.total, page.page, page.pages, page.first, page.last)
-    _page_exists(where, filters.page)
+    page_exists(where, filters.page)
     items = [_model(row) for row in page.rows]
-    return _page(request, items, where, filters.size, lambda n: filters.query(page=n))
+    return page_answer(
+        request, items, where, filters.size, lambda n: filters.query(page=n)
+    )
 
 
 @api.get(
@@ -197,12 +202,12 @@ def model(
     found = _get_artifact(_user(request), repository, artifact)
     rows = found.versions.all()
     where = span(rows.count(), parameters.page, parameters.size)
-    _page_exists(where, parameters.page)
+    page_exists(where, parameters.page)
     shown = rows.select_related("annotation").order_by("rank", "id")
     items = _versions(found, list(shown[where.start : where.last]))
-    links = _page_links(parameters, {})
+    links = page_links(parameters, {})
     return _model(catalog_row(found)) | {
-        "versions": _page(request, items, where, parameters.size, links)
+        "versions": page_answer(request, items, where, parameters.size, links)
     }
 
 
@@ -287,9 +292,14 @@ def _history(request: HttpRequest, artifact: Artifact | None) -> Any:
     filters = history_filters(request)
     page = history_page(_user(request), filters, artifact)
     where = Span(page.total, page.page, page.pages, page.first, page.last)
-    _page_exists(where, filters.page)
-    items = [event_record(event) for event in page.rows]
-    return _page(request, items, where, filters.size, lambda n: filters.query(page=n))
+    page_exists(where, filters.page)
+    through = actions_of_events(page.rows)
+    items = [
+        event_record(event, through_muster=event.pk in through) for event in page.rows
+    ]
+    return page_answer(
+        request, items, where, filters.size, lambda n: filters.query(page=n)
+    )
 
 
 def _user(request: HttpRequest) -> User:
@@ -338,46 +348,6 @@ def _addresses(repository: str, artifact: str, version: str = "") -> Record:
     page = artifact_path(repository, artifact, version)
     prefix = get_script_prefix()
     return {"href": f"{prefix}api/v1/{page.removeprefix(prefix)}", "html": page}
-
-
-def _page_exists(where: Span, asked: int) -> None:
-    """A client that walks the pages must see where they end."""
-    if asked > where.pages:
-        raise NotThere(f"There is no page {asked}: the last one is {where.pages}.")
-
-
-def _page_links(
-    parameters: PageParameters, others: dict[str, str]
-) -> Callable[[int], str]:
-    def query(page: int) -> str:
-        pairs = [(name, value) for name, value in others.items() if value]
-        pairs += [("size", str(parameters.size))] if parameters.size != 50 else []
-        return written([*pairs, ("page", str(page))])
-
-    return query
-
-
-def _page(
-    request: HttpRequest,
-    items: list[Record],
-    where: Span,
-    size: int,
-    query: Callable[[int], str],
-) -> dict[str, Any]:
-    def link(page: int) -> str | None:
-        if not 1 <= page <= where.pages:
-            return None
-        return f"{request.path}?{query(page)}"
-
-    return {
-        "items": items,
-        "total": where.total,
-        "page": where.page,
-        "pages": where.pages,
-        "size": size,
-        "next": link(where.page + 1),
-        "previous": link(where.page - 1),
-    }
 
 
 def _instant(text: str) -> Instant | None:

@@ -88,7 +88,7 @@ def test_its_root_leads_to_the_page_to_try_it(db: None, client: Client) -> None:
     assert client.get("/api/v1/")["Location"] == "/api/v1/docs"
 
 
-def test_the_api_writes_nothing(db: None, api: Api) -> None:
+def test_what_is_read_takes_nothing_else(db: None, api: Api) -> None:
     for method in (api.client.post, api.client.put, api.client.delete):
         assert method("/api/v1/models").status_code == 405
 
@@ -124,14 +124,25 @@ class TestDescription:
         described = json.loads(api.answer("openapi.json").content)
 
         assert sorted(described["paths"]) == [
+            "/api/v1/actions",
+            "/api/v1/actions/{uuid}",
             "/api/v1/activity",
+            "/api/v1/add",
+            "/api/v1/assign",
+            "/api/v1/deprecate",
+            "/api/v1/deregister",
+            "/api/v1/edit",
             "/api/v1/history/{repository}/-/{artifact}",
             "/api/v1/models",
             "/api/v1/models/{repository}/-/{artifact}",
             "/api/v1/models/{repository}/-/{artifact}@{version}",
+            "/api/v1/register",
             "/api/v1/repositories",
             "/api/v1/repositories/{repository}",
             "/api/v1/resolve",
+            "/api/v1/restore",
+            "/api/v1/revive",
+            "/api/v1/unassign",
         ]
         listing = described["paths"]["/api/v1/models"]["get"]
         assert [one["name"] for one in listing["parameters"]] == [

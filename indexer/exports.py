@@ -14,6 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
+from indexer.action_log_page import (
+    LogFilters,
+    action_record,
+    actions_of_events,
+    log_rows,
+)
 from indexer.catalog import (
     CatalogFilters,
     CatalogRow,
@@ -21,7 +27,7 @@ from indexer.catalog import (
     catalog_stages,
 )
 from indexer.history import HistoryFilters, history_rows
-from indexer.models import Artifact, Event
+from indexer.models import ActionLog, Artifact, Event
 from indexer.permissions import User
 from indexer.records import (
     Record,
@@ -35,6 +41,7 @@ T = TypeVar("T")
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 BATCH = 100  # rows in one piece of the answer
+CHUNK = 1000  # rows of one query
 
 
 def catalog_csv(user: User, filters: CatalogFilters) -> Iterator[str]:
@@ -62,15 +69,39 @@ def history_csv(
     user: User, filters: HistoryFilters, artifact: Artifact | None = None
 ) -> Iterator[str]:
     """The history of one artifact or of all."""
-    rows = history_rows(user, filters, artifact)
-    return _csv(HISTORY_COLUMNS, rows, _history_line)
+    rows = _with_origin(history_rows(user, filters, artifact))
+    return _csv(HISTORY_COLUMNS, rows, lambda row: _history_line(*row))
 
 
 def history_json(
     user: User, filters: HistoryFilters, artifact: Artifact | None = None
 ) -> Iterator[str]:
     """The history as one JSON array, in the API's shape."""
-    return _json(history_rows(user, filters, artifact), event_record)
+    rows = _with_origin(history_rows(user, filters, artifact))
+    return _json(rows, lambda row: event_record(row[0], through_muster=row[1]))
+
+
+def _with_origin(events: Iterator[Event]) -> Iterator[tuple[Event, bool]]:
+    """Each event, and whether it was asked for through Muster. One query a chunk."""
+    while chunk := list(islice(events, CHUNK)):
+        found = actions_of_events(chunk)
+        yield from ((event, event.pk in found) for event in chunk)
+
+
+def actions_csv(user: User, filters: LogFilters) -> Iterator[str]:
+    """The action log, as far as the person may see it."""
+
+    def line(row: ActionLog) -> list[str]:
+        record = action_record(row, user)
+        record |= {"name": row.tagger_name, "email": row.tagger_email}
+        return [str(record[name] or "") for name in ACTION_COLUMNS.values()]
+
+    return _csv(list(ACTION_COLUMNS), log_rows(user, filters), line)
+
+
+def actions_json(user: User, filters: LogFilters) -> Iterator[str]:
+    """The action log as one JSON array."""
+    return _json(log_rows(user, filters), lambda row: action_record(row, user))
 
 
 def safe_cell(text: str) -> str:
@@ -125,10 +156,39 @@ HISTORY_COLUMNS = [
     "commit",
     "tag",
     "tag object",
+    "through Muster",
 ]
+ACTION_COLUMNS = {  # and the field of the record
+    "asked (UTC)": "asked_at",
+    "ended (UTC)": "ended_at",
+    "user": "actor",
+    "name": "name",
+    "e-mail": "email",
+    "via": "via",
+    "API token": "token_name",
+    "remote address": "remote_address",
+    "asked for": "verb",
+    "repository": "repository",
+    "repository then": "repository_then",
+    "artifact": "artifact",
+    "version": "version",
+    "stage": "stage",
+    "result": "status",
+    "code": "code",
+    "sentence": "sentence",
+    "tag": "tag",
+    "tag object": "tag_object",
+    "commit": "commit",
+    "message": "message",
+    "file": "file",
+    "branch": "branch",
+    "pull request": "pull_request",
+    "right": "right",
+    "id": "id",
+}
 
 
-def _history_line(event: Event) -> list[str]:
+def _history_line(event: Event, through_muster: bool) -> list[str]:
     return [
         moment(event.at) or "",
         local_moment(event.at, event.offset) or "",
@@ -143,6 +203,7 @@ def _history_line(event: Event) -> list[str]:
         event.commit_id,
         event.tag,
         event.tag_id,
+        _yes_no(through_muster),
     ]
 
 

@@ -154,8 +154,9 @@ def version_record(version: Version, stages: list[str]) -> Record:
     }
 
 
-def event_record(event: Event) -> Record:
-    """Something that happened. Reads its artifact and that one's repository."""
+def event_record(event: Event, *, through_muster: bool) -> Record:
+    """Something that happened, and whether it was asked for through Muster. Reads its
+    artifact and that one's repository."""
     return {
         "at": moment(event.at),
         "local": local_moment(event.at, event.offset),
@@ -169,4 +170,5 @@ def event_record(event: Event) -> Record:
         "commit": event.commit_id,
         "tag": event.tag,
         "tag_object": event.tag_id,
+        "through_muster": through_muster,
     }

@@ -11,6 +11,7 @@ from indexer.page_addresses import (
 )
 from indexer.views import (
     account,
+    action_log,
     actions,
     api_tokens,
     artifacts,
@@ -66,6 +67,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="act",
     ),
     path("activity", history.activity, name="activity"),
+    path("actions", action_log.actions, name="actions"),
     path("repositories", repositories.repositories, name="repositories"),
     path("repositories/add", repositories.add, name="repository_add"),
     path(

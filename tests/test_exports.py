@@ -203,4 +203,4 @@ def test_an_export_has_all_pages_and_reads_them_in_few_queries() -> None:
 
     assert len(read_csv(pieces)) == 230
     assert len(pieces) == 4  # the head, then batches: a slow reader holds few rows
-    assert len(queries) <= 7
+    assert len(queries) <= 8

@@ -182,6 +182,9 @@ class Event(Schema):
     commit: str
     tag: str
     tag_object: str
+    through_muster: bool = Field(
+        description="Asked for through Muster; else pushed to Git."
+    )
 
 
 class Resolved(Schema):

@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from indexer.action_log_page import actions_of_events
 from indexer.gone_tags import gone_tags
 from indexer.history import HistoryFilters, history_page
 from indexer.models import (
@@ -82,6 +83,7 @@ def artifact(
         "filters": filters,
         "is_fragment": wants_fragment(request),
         "events": events,
+        "actions": actions_of_events(events.rows),
         "page": events,
         "links": page_links(events.page, events.pages, filters),
         "kinds": [

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from django.http import Http404, StreamingHttpResponse
 
 from indexer import exports
+from indexer.action_log_page import LogFilters
 from indexer.catalog import CatalogFilters
 from indexer.history import HistoryFilters
 from indexer.models import Artifact
@@ -41,6 +42,16 @@ def exported_history(
         raise Http404("A history is there as csv and as json.")
     name = f"history-{artifact.name}" if artifact else "activity"
     return _file(write(request.user, filters, artifact), name, wanted)
+
+
+def exported_actions(
+    request: HtmxHttpRequest, wanted: str, filters: LogFilters
+) -> StreamingHttpResponse:
+    """The actions with these filters that the person may see: every row."""
+    write = {"csv": exports.actions_csv, "json": exports.actions_json}.get(wanted)
+    if write is None:
+        raise Http404("The action log is there as csv and as json.")
+    return _file(write(request.user, filters), "actions", wanted)
 
 
 def _file(lines: Iterator[str], name: str, wanted: str) -> StreamingHttpResponse:

@@ -8,6 +8,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from indexer.action_log_page import actions_of_events
 from indexer.gone_tags import gone_tags
 from indexer.history import SIZES, HistoryFilters, history_page
 from indexer.models import Artifact, Event
@@ -55,6 +56,7 @@ def _history(request: HtmxHttpRequest, artifact: Artifact | None) -> HttpRespons
         "filters": filters,
         "is_fragment": wants_fragment(request),
         "page": page,
+        "actions": actions_of_events(page.rows),
         "query": query,
         "chips": _chips(filters),
         "on": {"event": len(filters.kinds), "stage": len(filters.stages)},

@@ -31,6 +31,7 @@ def test_the_history_of_a_model_is_newest_first(api: Api) -> None:
         "commit": "",
         "tag": "churn#prod#4",
         "tag_object": "",
+        "through_muster": False,
     }
 
 

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from indexer import account_admin  # noqa: F401 - registers people
 from indexer.api_tokens import revoke
 from indexer.models import (
+    ActionLog,
     ApiToken,
     Artifact,
     Connection,
@@ -151,6 +152,16 @@ class FormerNameAdmin(LookOnly):
     list_display = ("name", "repository", "until")
     list_related = ("repository",)
     search_fields = ("name",)
+
+
+@admin.register(ActionLog)
+class ActionLogAdmin(LookOnly):
+    """What people asked for. The page `/actions` is the one to read and export."""
+
+    list_display = ("asked_at", "actor", "verb", "artifact", "status", "tag")
+    list_filter = ("status", "verb", "via")
+    search_fields = ("actor", "artifact", "repository_name", "tag")
+    never_shown = (*SECRETS, "key", "wish", "seen")
 
 
 @admin.register(ApiToken)

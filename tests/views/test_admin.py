@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from indexer.models import (
+    ActionLog,
     ApiToken,
     Delivery,
     FormerName,
@@ -48,6 +49,18 @@ def connected() -> None:
     repository = Repository.objects.get()
     FormerName.objects.create(name=MARKS[0], repository=repository, until=now)
     Repository.objects.update(secret=SECRET, connection=connection)
+    ActionLog.objects.create(
+        key="1",
+        verb=ActionLog.Verb.ASSIGN,
+        status=ActionLog.Status.REFUSED,
+        actor=MARKS[0],
+        repository_name=MARKS[0],
+        artifact=MARKS[0],
+        sentence=MARKS[0],
+        tag=MARKS[0],
+        asked_at=now,
+        ended_at=now,
+    )
     ApiToken.objects.create(
         user=User.objects.get(username="alice"),
         name=MARKS[0],

@@ -67,7 +67,7 @@ def site(
     """The address of a running site. No queue is told of crawls: a test is its own
     worker."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    monkeypatch.setattr(wakeup, "wake", lambda repository_id: None)
+    monkeypatch.setattr(wakeup, "wake", lambda *_: None)
     return str(live_server.url)
 
 

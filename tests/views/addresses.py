@@ -13,6 +13,7 @@ SAMPLES = {
     "<version:version>": "v1.0.0",
     "<slug:kind>": "github",
     "<uuid:uuid>": CONNECTION,
+    "<slug:verb>": "assign",
 }
 
 

@@ -19,7 +19,12 @@ WRITES = {
 CONNECTIONS = {name for name in OUR_ADDRESSES if name.startswith("/connections")}
 # A person's own: tests/views/test_api_tokens.py.
 ACCOUNT = {name for name in OUR_ADDRESSES if name.startswith("/account")}
-READS = sorted(set(OUR_ADDRESSES) - OPEN - WRITES - CONNECTIONS - ACCOUNT - {"/logout"})
+# Who may act: tests/actions/test_pages.py; who sees what was done:
+# tests/views/test_action_log.py.
+ACTS = {name for name in OUR_ADDRESSES if name.startswith(("/act/", "/actions"))}
+READS = sorted(
+    set(OUR_ADDRESSES) - OPEN - WRITES - CONNECTIONS - ACCOUNT - ACTS - {"/logout"}
+)
 
 
 def test_the_lists_name_every_address() -> None:

@@ -9,8 +9,9 @@ import json
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from indexer.models import Event, Repository
+from indexer.models import ActionLog, Event, Repository
 from tests.builders import History, ingest_history
 from tests.views.dom import links_of, text_of
 
@@ -128,3 +129,65 @@ def test_the_address_of_an_odd_name_fits_in_a_header(
     address = reverse("history", args=("acme/churn", "chürn 100%\n"))
     response = bob.get(f"{address}?event=assignment", headers={"HX-Request": "true"})
     assert response["HX-Push-Url"] == f"{address}?event=assignment"
+
+
+def written_here(event: Event, **fields: str) -> ActionLog:
+    """The row of the action that wrote an event's tag."""
+    return ActionLog.objects.create(
+        key=event.tag_id,
+        verb=ActionLog.Verb.ASSIGN,
+        status=ActionLog.Status.DONE,
+        actor="eddy",
+        via=ActionLog.Via.PAGE,
+        repository=event.repository,
+        repository_name=event.repository.name,
+        artifact="churn",
+        object_id=event.tag_id,
+        tagger_name=fields.get("name", event.author_name),
+        asked_at=timezone.now(),
+        ended_at=timezone.now(),
+    )
+
+
+def test_an_event_says_whether_it_was_asked_for_through_muster(
+    bob: Client, charlie: Client, acme: Repository
+) -> None:
+    row = written_here(Event.objects.get(stage="prod"))
+    for address in (CHURN, "/models/acme/churn/-/churn"):
+        html = bob.get(address).content.decode()
+        assert (
+            html.count(f'<a href="/actions?action={row.uuid}">through Muster</a>') == 1
+        )
+        assert html.count("pushed to Git") == 5
+        assert "asked for by" not in html
+        public = charlie.get(address).content.decode()
+        assert "through Muster" in text_of(public)
+        assert "/actions" not in public
+    (record,) = json.loads(b"".join(bob.get(f"{CHURN}?stage=prod&format=json")))
+    assert record["through_muster"] is True
+    text = b"".join(bob.get(f"{CHURN}?format=csv")).decode()
+    lines = csv.DictReader(io.StringIO(text))
+    assert sorted(line["through Muster"] for line in lines) == ["no"] * 5 + ["yes"]
+
+
+def test_who_asked_is_named_where_git_names_another(
+    bob: Client, charlie: Client, acme: Repository
+) -> None:
+    written_here(Event.objects.get(stage="prod"), name="Eddy <b>")
+    said = "through Muster , asked for by Eddy <b>"
+    assert said in text_of(bob.get(CHURN).content.decode())
+    assert "Eddy" not in charlie.get(CHURN).content.decode()
+
+
+def test_an_action_that_did_not_end_well_marks_nothing(
+    bob: Client, acme: Repository
+) -> None:
+    event = Event.objects.get(stage="prod")
+    ActionLog.objects.create(
+        key="1",
+        status=ActionLog.Status.FAILED,
+        repository=acme,
+        object_id=event.tag_id,
+        asked_at=timezone.now(),
+    )
+    assert "through Muster</a></span>" not in bob.get(CHURN).content.decode()

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from indexer.api_tokens import make_token
-from indexer.models import ApiToken, Connection, Hook, Repository
+from indexer.models import ActionLog, ApiToken, Connection, Hook, Repository
 
 RECORD = Path(__file__).parents[1] / "query_counts.json"
 CONNECTION = "6f1a2a52-0c5c-4d57-9d5a-6a3b1f1f4c10"
@@ -29,6 +29,8 @@ PAGES = {
     "model": "/models/acme/many/-/model-000",
     "history": "/history/acme/many/-/model-000",
     "activity": "/activity",
+    "actions": "/actions",
+    "actions, a fragment": "/actions?person=alice",
     "repositories": "/repositories",
     "repository": "/repositories/acme/many/",
     "status of a crawl": "/repositories/acme/many/-/status",
@@ -88,6 +90,27 @@ def has_tokens(count: int) -> None:
         make_token(User.objects.get(), str(number), ApiToken.Scope.READ, None)
 
 
+def has_asked(count: int) -> None:
+    """Alice did, as often."""
+    repository = Repository.objects.get(name="acme/many")
+    ActionLog.objects.bulk_create(
+        ActionLog(
+            key=str(number),
+            verb=ActionLog.Verb.REGISTER,
+            status=ActionLog.Status.DONE,
+            user=User.objects.get(),
+            actor="alice",
+            repository=repository,
+            repository_name=repository.name,
+            artifact=f"model-{number:03}",
+            version="v1.0.0",
+            asked_at=timezone.now(),
+            ended_at=timezone.now(),
+        )
+        for number in range(count)
+    )
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_costs_the_recorded_queries(
     alice: Client, many: Callable[[int], Repository], name: str
@@ -96,6 +119,7 @@ def test_a_page_costs_the_recorded_queries(
     many(30)
     belong_to_the_connection(30)
     has_tokens(30)
+    has_asked(30)
     found = queries(alice, name)
     recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     if os.environ.get("UPDATE_QUERY_COUNTS"):
@@ -112,6 +136,7 @@ def test_a_page_costs_the_same_for_one_row(
     many(1)
     belong_to_the_connection(1)
     has_tokens(1)
+    has_asked(1)
     found = queries(alice, name)
     assert len(found) <= json.loads(RECORD.read_text())[name], "\n".join(found)
 

@@ -29,7 +29,7 @@ from indexer.crypto import WrongKey
 from indexer.models import ActionLog, Artifact, Repository, Snapshot
 from indexer.page_addresses import artifact_path
 from indexer.permissions import can_act, visible_repositories
-from indexer.picking import annotation_at, commits_page
+from indexer.picking import commits_page, look_at
 from indexer.providers.errors import ProviderError
 from indexer.sign_in import client_address
 from indexer.views.access import HtmxHttpRequest, HtmxView, P, View, wants_fragment
@@ -298,11 +298,9 @@ def at_commit(
 ) -> HttpResponseBase:
     """What the registry files say of an artifact at a commit, as a fragment."""
     where = get_writable(request, repository)
-    context: dict[str, Any] = {"trouble": "", "name": artifact}
+    context: dict[str, Any] = {"trouble": "", "name": artifact, "at": None}
     try:
-        context["annotation"] = annotation_at(
-            where, artifact, request.GET.get("commit", "")
-        )
+        context["at"] = look_at(where, artifact, request.GET.get("commit", ""))
     except ProviderError as error:
         context["trouble"] = error.sentence
     except WrongKey as error:

@@ -24,6 +24,7 @@ from indexer.file_forms import CONTROL, FILE, FOLDER, LONGEST
 from indexer.models import ActionLog, Repository
 from indexer.providers.errors import Refused
 from indexer.providers.file_writing import check_branch, check_path
+from indexer.providers.writing import NOT_A_REF
 from indexer.query_string import LONGEST_VALUE
 from indexer.registry_edits import new_fields
 from indexer.wishes import COMMIT, LONGEST_MESSAGE, Wish
@@ -259,6 +260,8 @@ class Add(OfFile):
     )
 
     def wish(self, repository: Repository) -> Wish:
+        if NOT_A_REF.search(self.name):
+            raise _bad("bad-artifact", "Git allows no tag for a name that has “//”.")
         fields = self._fields(self.path)
         return self._file_wish(Verb.ADD, repository, self.file, self.name, fields)
 

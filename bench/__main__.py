@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import big, connections, crawl, pages
+from bench import actions, big, connections, crawl, pages
 from bench.measure import Table
 
 PARTS = {
@@ -19,6 +19,7 @@ PARTS = {
     "connections": connections.measure,
     "pages": pages.measure,
     "big": big.measure,
+    "actions": actions.measure,
 }
 
 

@@ -94,19 +94,27 @@ def perform(wish: Wish, asker: Asker) -> ActionLog:
     check_allowed(wish, asker.user)
     check_identity(asker.user)
     until = time.monotonic() + PATIENCE
+    is_sound = False
     while True:
         if row := ActionLog.objects.filter(key=asker.key_digest).first():
             return _again(row, wish, until)
-        # What makes no sense whatever the repository holds costs nobody a request.
-        if wish.verb in TAG_VERBS:
-            told = outlook(wish).refusal
-            if told is not None and told.code in NONSENSE:
-                raise BadWish(told)
+        if not is_sound:
+            _check_sense(wish)
+            is_sound = True
         if held := action_rows.begin(wish, asker):
             _carry_out(held)
             return held.row
         _unblock(wish)
         _pause(until)
+
+
+def _check_sense(wish: Wish) -> None:
+    """Raise BadWish for what makes no sense whatever the repository holds: it costs
+    nobody a request."""
+    if wish.verb in TAG_VERBS:
+        told = outlook(wish).refusal
+        if told is not None and told.code in NONSENSE:
+            raise BadWish(told)
 
 
 def check_allowed(wish: Wish, user: User) -> None:

@@ -33,7 +33,7 @@ from indexer.models import Connection, Crawl, Repository
 from indexer.providers import errors
 from indexer.providers.base import Known, Listing, Progress, Provider, no_progress
 from indexer.providers.registry import budget_for, provider_for
-from indexer.snapshot_rows import StoredSnapshot, load_rows
+from indexer.snapshot_rows import Selection, StoredSnapshot, load_rows
 
 logger = logging.getLogger(__name__)
 
@@ -153,8 +153,22 @@ class _Through:
         self, listing: Listing, known: Known, progress: Progress = no_progress
     ) -> RepositorySnapshot:
         if (tag := self._lens.tag) is not None:
-            known = replace(known, tags={**known.tags, tag.object_id: tag})
+            known = self._with(known, tag)
         return self._provider.fetch_snapshot(listing, known, progress)
+
+    def _with(self, known: Known, tag: GitTag) -> Known:
+        """The tag, and what the rows have of its commit, where only a part of them was
+        looked at."""
+        tags = {**known.tags, tag.object_id: tag}
+        if tag.commit_id is None or tag.commit_id in known.commits:
+            return replace(known, tags=tags)
+        part = Selection(commits=[tag.commit_id])
+        rows = load_rows(self._repository.pk, part).known()
+        return Known(
+            tags=tags,
+            commits={**rows.commits, **known.commits},
+            documents={**rows.documents, **known.documents},
+        )
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._provider, name)  # read_by

@@ -153,17 +153,28 @@ def mirror_path(repository_id: int) -> Path:
 
 
 def remove_orphaned_mirrors() -> int:
-    """Remove mirrors of repositories that are no more: a crawl may have made one anew
-    while its repository was removed. Returns how many."""
-    folder: Path = settings.MUSTER_DATA / "mirrors"
-    found = [path for path in folder.glob("*") if path.name.isdigit()]
+    """Remove mirrors and lists of commits of repositories that are no more: a crawl may
+    have made one anew while its repository was removed. Returns how many."""
+    return _remove_orphans("mirrors") + _remove_orphans("commits")
+
+
+def _remove_orphans(kind: str) -> int:
+    """Of one folder, whose entries are called by the repositories' numbers."""
+    folder: Path = settings.MUSTER_DATA / kind
+    found = {
+        path: int(path.name.partition(".")[0])
+        for path in folder.glob("*")
+        if path.name.partition(".")[0].isdecimal()
+    }
     kept = set(
-        Repository.objects.filter(pk__in=[int(path.name) for path in found])
-        .values_list("pk", flat=True)
-    )  # fmt: skip
-    orphans = [path for path in found if int(path.name) not in kept]
+        Repository.objects.filter(pk__in=found.values()).values_list("pk", flat=True)
+    )
+    orphans = [path for path, pk in found.items() if pk not in kept]
     for path in orphans:
-        shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return len(orphans)
 
 

@@ -29,7 +29,7 @@ from indexer.crypto import WrongKey
 from indexer.models import ActionLog, Artifact, Repository, Snapshot
 from indexer.page_addresses import artifact_path
 from indexer.permissions import can_act, visible_repositories
-from indexer.picking import commits_page, look_at
+from indexer.picking import COMMITS_A_PAGE, commits_page, look_at
 from indexer.providers.errors import ProviderError
 from indexer.sign_in import client_address
 from indexer.views.access import HtmxHttpRequest, HtmxView, P, View, wants_fragment
@@ -288,6 +288,9 @@ def _picker(
     listed = {commit.id for commit in log.commits} if log else set()
     context["chosen_is_listed"] = chosen in listed
     context["next_skip"] = number + len(listed)
+    # Fewer than a page and more to come: the search ended at its limit.
+    context["has_older"] = bool(log and log.has_more and len(listed) == COMMITS_A_PAGE)
+    context["is_cut"] = bool(log and log.has_more and not context["has_older"])
     return context
 
 

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
-from indexer.api.action_schemas import ActionParameters
+from indexer.api.action_answers import ActionParameters
 from indexer.api.parameters import refuse_unknown
 from indexer.api.problems import BadParameter
 from indexer.catalog import API_SIZES

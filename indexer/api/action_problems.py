@@ -20,11 +20,11 @@ from indexer.wishes import NONSENSE
 from indexer.write_ways import NoWay
 
 Status = ActionLog.Status
-# What is here by its code; else REFUSED_AS_A_RULE or what its row's status says.
+# The status of a code. What is not here is what its row's status says: as a rule
+# refused by the state of the registry.
 STATUSES: Mapping[str, int] = {
     **dict.fromkeys(sorted(NONSENSE), 400),
-    **dict.fromkeys(("bad-branch", "bad-file", "bad-type"), 400),
-    **dict.fromkeys(("bad-fields", "bad-entry"), 400),
+    **dict.fromkeys(("bad-branch", "bad-file", "bad-type", "bad-entry"), 400),
     **dict.fromkeys(("not-allowed", "no-token", "access-denied", "no-identity"), 403),
     **dict.fromkeys(("unknown-artifact", "unknown-version"), 404),
     **dict.fromkeys(("no-branch", "no-entry"), 404),

@@ -1,4 +1,4 @@
-"""What the API can be asked to do, and what it answers: each body makes one wish.
+"""What the API can be asked to do: each body makes one wish.
 
 What makes no sense whatever the repository holds is refused here, before a row is
 written or anybody is asked: a name comes as Git has it, or not at all."""
@@ -6,7 +6,6 @@ written or anybody is asked: a name comes as Git has it, or not at all."""
 from __future__ import annotations
 
 import unicodedata
-from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
@@ -14,8 +13,6 @@ from pydantic import AfterValidator, ConfigDict, StrictBool
 from pydantic_core import PydanticCustomError
 
 from indexer.actions import BadWish
-from indexer.api.parameters import PageParameters
-from indexer.api.schemas import At, Person, Problem
 from indexer.core.plans import Refusal
 from indexer.core.snapshot import Json
 from indexer.core.tags import is_artifact_name, is_name
@@ -25,7 +22,6 @@ from indexer.models import ActionLog, Repository
 from indexer.providers.errors import Refused
 from indexer.providers.file_writing import check_branch, check_path
 from indexer.providers.writing import NOT_A_REF
-from indexer.query_string import LONGEST_VALUE
 from indexer.registry_edits import new_fields
 from indexer.wishes import COMMIT, LONGEST_MESSAGE, Wish
 
@@ -193,9 +189,9 @@ class OfFile(Body):
         description="Commit to a new branch and open a pull or merge request; else "
         "to the branch itself.",
     )
-    type: Line = Field("", description="model, dataset, …")
-    description: Lines = Field("", max_length=LONGEST["description"])
-    labels: list[Label] = Field([], max_length=MOST_LABELS)
+    type: Line | None = Field(None, description="model, dataset, …")
+    description: Lines | None = Field(None, max_length=LONGEST["description"])
+    labels: list[Label] | None = Field(None, max_length=MOST_LABELS)
 
     def _file_wish(
         self,
@@ -232,9 +228,9 @@ class OfFile(Body):
     def _fields(self, path: str) -> dict[str, Json]:
         return new_fields(
             path=path,
-            type_=self.type,
-            description=self.description.strip(),
-            labels=dict.fromkeys(self.labels),
+            type_=self.type or "",
+            description=(self.description or "").strip(),
+            labels=dict.fromkeys(self.labels or ()),
         )
 
 
@@ -267,7 +263,7 @@ class Add(OfFile):
 
 
 class Edit(OfFile):
-    """What is given is changed; what is empty is taken out; the rest stays."""
+    """What is given is changed; what is empty or null is taken out; the rest stays."""
 
     model_config = _taking(**CHURN, description="Who is about to leave", labels=["crm"])
 
@@ -359,110 +355,3 @@ def _file(path: str, folder: str) -> str:
     except Refused as error:
         raise _bad("bad-file", error.sentence) from None
     return path
-
-
-# Answers ------------------------------------------------------------------------------
-
-
-class ActionProblem(Problem):
-    """Why it was not done."""
-
-    code: str | None = Field(None, description="The end of `type`: stable.")
-    action: str | None = Field(
-        None, description="Address of the action, if it was logged."
-    )
-
-
-class Action(Schema):
-    """Something that was asked for through Muster, and what came of it."""
-
-    id: str
-    verb: Literal[
-        "register",
-        "assign",
-        "restore",
-        "unassign",
-        "deregister",
-        "deprecate",
-        "revive",
-        "add",
-        "edit",
-    ]
-    status: Literal["asked", "writing", "done", "refused", "failed", "unknown"] = Field(
-        description="asked and writing: not known yet, Muster goes on by itself."
-    )
-    code: str = Field(description="Why not, if it was not done.")
-    sentence: str = Field(description="The same for people.")
-    actor: str = Field(description="The user name of who asked.")
-    via: Literal["page", "api"]
-    token_name: str | None = Field(
-        description="Of the API token; null for others than its person and admins."
-    )
-    remote_address: str | None = Field(description="From where; null as above.")
-    repository: str
-    artifact: str
-    version: str
-    stage: str
-    tag: str = Field(description="The tag that was, or was to be, written.")
-    tag_object: str = Field(description="Its id: the same as in the history.")
-    commit: str = Field(
-        description="What the tag is on; of a file: what was committed."
-    )
-    file: str = Field(description="The file that was changed.")
-    branch: str = Field(description="Where to.")
-    message: str
-    tagger: Person
-    pull_request: str = Field(description="Its page, if one was opened.")
-    asked_at: datetime | None = At
-    ended_at: datetime | None = Field(None, description="null: it goes on.")
-    href: str
-
-
-class Change(Schema):
-    """A stage that changes hands."""
-
-    stage: str
-    before: list[str]
-    after: list[str]
-
-
-class TagPlan(Schema):
-    """What a dry run of an action that writes a tag would write."""
-
-    verb: str
-    repository: str
-    artifact: str
-    version: str
-    stage: str
-    tag: str
-    commit: str
-    message: str
-    tagger: Person
-    changes: list[Change] = Field(description="Every stage that would change hands.")
-    meaning: str = Field(description="What to send as `expect`.")
-
-
-class FilePlan(Schema):
-    """What a dry run of add or edit would commit."""
-
-    verb: str
-    repository: str
-    artifact: str
-    file: str
-    branch: str
-    commit: str = Field(description="On top of which: the branch's head.")
-    diff: str
-    text: str = Field(description="The whole file as it would be.")
-    pull_request: bool
-    tagger: Person
-    meaning: str = Field(description="What to send as `expect`.")
-
-
-class ActionParameters(PageParameters):
-    repository: str = Field("", max_length=LONGEST_VALUE, description="Its name.")
-    artifact: str = Field("", max_length=LONGEST_VALUE, description="Its name.")
-    actor: str = Field("", max_length=LONGEST_VALUE, description="A user name.")
-    verb: list[str] = Field([], description="Any of several.")
-    status: list[str] = Field([], description="Any of several.")
-    since: date | None = Field(None, description="A day, included.")
-    until: date | None = Field(None, description="A day, included.")

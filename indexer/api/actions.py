@@ -20,6 +20,7 @@ from indexer.actions import (
     check_identity,
     perform,
 )
+from indexer.api import action_answers as answers
 from indexer.api import action_schemas as schemas
 from indexer.api.action_filters import action_filters
 from indexer.api.action_problems import (
@@ -77,13 +78,13 @@ Key = Annotated[
         "one for each action. Without it, sending again may do it twice.",
     ),
 ]
-READ_ERRORS = dict.fromkeys((400, 401, 404), schemas.ActionProblem)
+READ_ERRORS = dict.fromkeys((400, 401, 404), answers.ActionProblem)
 ERRORS = dict.fromkeys(
-    (400, 401, 403, 404, 409, 422, 429, 500, 502, 503), schemas.ActionProblem
+    (400, 401, 403, 404, 409, 422, 429, 500, 502, 503), answers.ActionProblem
 )
-ANSWERS = {201: schemas.Action, 202: schemas.Action, **ERRORS}
-OF_TAG = {200: schemas.TagPlan, **ANSWERS}
-OF_FILE = {200: schemas.FilePlan, **ANSWERS}
+ANSWERS = {201: answers.Action, 202: answers.Action, **ERRORS}
+OF_TAG = {200: answers.TagPlan, **ANSWERS}
+OF_FILE = {200: answers.FilePlan, **ANSWERS}
 
 
 @router.post("/register", response=OF_TAG)
@@ -182,12 +183,12 @@ def edit(
     idempotency_key: Key = None,
 ) -> Any:
     """Change what a `dvc.yaml` says of an artifact, as a commit. What is given is
-    changed, what is given empty is taken out, the rest stays."""
+    changed, what is given empty or null is taken out, the rest stays."""
     return _act(request, body, response, idempotency_key)
 
 
-@router.get("/actions", response={200: Page[schemas.Action], **READ_ERRORS})
-def actions(request: HttpRequest, parameters: Query[schemas.ActionParameters]) -> Any:
+@router.get("/actions", response={200: Page[answers.Action], **READ_ERRORS})
+def actions(request: HttpRequest, parameters: Query[answers.ActionParameters]) -> Any:
     """Who asked for what through Muster and what came of it, newest first."""
     user = cast("User", request.user)
     filters = action_filters(request)
@@ -201,7 +202,7 @@ def actions(request: HttpRequest, parameters: Query[schemas.ActionParameters]) -
     )
 
 
-@router.get("/actions/{uuid:uuid}", response={200: schemas.Action, **READ_ERRORS})
+@router.get("/actions/{uuid:uuid}", response={200: answers.Action, **READ_ERRORS})
 def action(request: HttpRequest, uuid: UUID) -> Any:
     """One action: what came of it."""
     user = cast("User", request.user)

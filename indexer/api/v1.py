@@ -97,7 +97,8 @@ api = Api(
         "pages (`page`, `size` up to 100; follow `next`). Errors are "
         "`application/problem+json`. Names stand in addresses as they are, `/` "
         "included; every object carries its own address as `href`. Programs "
-        "send an API token."
+        "send an API token, to act one of scope “Read and act”, and then best an "
+        "`Idempotency-Key` as well."
     ),
     auth=[TokenAuth(), SessionAuth()],
     renderer=StrictRenderer(),

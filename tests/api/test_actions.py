@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -15,6 +16,7 @@ from django.test import Client
 
 from indexer import actions as doing
 from indexer.api import action_schemas
+from indexer.api.action_problems import STATUSES
 from indexer.models import Account, ActionLog, Repository
 from indexer.wishes import outlook
 from tests.actions.places import (
@@ -147,6 +149,9 @@ def test_a_model_is_added_and_edited(place: ActionPlace, eddy: Program) -> None:
     eddy.done("edit", artifact="models:spam", type="", path="b/spam.pkl")
     text = git(place.bare, "show", "main:models/dvc.yaml")
     assert text.startswith("artifacts:\n  spam:\n    path: b/spam.pkl\n    labels:")
+    eddy.done("edit", artifact="models:spam", labels=None, description=None)
+    text = git(place.bare, "show", "main:models/dvc.yaml")
+    assert text == "artifacts:\n  spam:\n    path: b/spam.pkl"
 
 
 def test_a_model_is_added_by_a_pull_request(
@@ -702,3 +707,23 @@ def test_the_description_has_an_example_that_is_taken(
     body = getattr(action_schemas, name)(**example)
     row = Repository(name="acme/churn", default_branch="main", pk=1)
     assert body.wish(row).verb == verb
+
+
+def test_the_table_of_errors_is_that_of_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([45]\d\d) \| (`[^|]*) \|", text, re.MULTILINE)
+    told = {
+        code: int(status)
+        for status, codes in rows
+        for code in re.findall(r"`([a-z-]+)`", codes)
+    }
+    assert told.items() >= STATUSES.items()
+    elsewhere = {code for code, status in told.items() if status != 409} - {*STATUSES}
+    assert elsewhere == {
+        "bad-parameter",
+        "bad-token",
+        "csrf-token-needed",
+        "not-found",
+        "scope-too-small",
+        "sign-in-needed",
+    }

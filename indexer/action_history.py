@@ -25,14 +25,19 @@ def visible_actions(user: User) -> QuerySet[ActionLog]:
 def actions_of_objects(
     repository_ids: Collection[int], object_ids: Collection[str]
 ) -> dict[tuple[int, str], ActionLog]:
-    """The actions that wrote these tag objects, by repository and object. One query."""
+    """The actions that wrote these tag objects, by repository and object. One query.
+
+    The id of an object follows from all that was ordered, person and second included,
+    so it tells by itself: whatever the action ended as, and for a repository that was
+    removed and added again."""
     rows = ActionLog.objects.filter(
-        repository__in=repository_ids,
-        object_id__in=object_ids,
-        status=ActionLog.Status.DONE,
+        Q(repository__in=repository_ids) | Q(repository=None),
+        object_id__in=[one for one in object_ids if one],
     ).only("uuid", "actor", "tagger_name", "repository_id", "object_id", "right", "via")
     return {
-        (row.repository_id, row.object_id): row
+        (repository_id, row.object_id): row
         for row in rows
-        if row.repository_id is not None
+        for repository_id in (
+            repository_ids if row.repository_id is None else (row.repository_id,)
+        )
     }

@@ -179,15 +179,19 @@ def test_who_asked_is_named_where_git_names_another(
     assert "Eddy" not in charlie.get(CHURN).content.decode()
 
 
-def test_an_action_that_did_not_end_well_marks_nothing(
-    bob: Client, acme: Repository
+@pytest.mark.parametrize("status", ["unknown", "writing", "failed"])
+def test_a_tag_is_an_actions_whatever_became_of_the_row(
+    bob: Client, acme: Repository, status: str
 ) -> None:
+    """The object's id says whose it is, person and second included."""
     event = Event.objects.get(stage="prod")
-    ActionLog.objects.create(
+    row = ActionLog.objects.create(
         key="1",
-        status=ActionLog.Status.FAILED,
+        status=status,
         repository=acme,
-        object_id=event.tag_id,
+        object_id="0" * 40,
         asked_at=timezone.now(),
     )
     assert "through Muster</a></span>" not in bob.get(CHURN).content.decode()
+    ActionLog.objects.filter(pk=row.pk).update(object_id=event.tag_id)
+    assert "through Muster</a>" in bob.get(CHURN).content.decode()

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import F
 
@@ -31,6 +32,7 @@ from indexer.models import ActionLog, Crawl, Event, Repository, Tag
 from indexer.permissions import can_act, visible_repositories
 from indexer.providers import errors
 from indexer.providers.base import Listing
+from indexer.providers.registry import provider_for
 from indexer.providers.writing import TagExists
 from indexer.times import exact
 from indexer.wishes import NONSENSE, TAG_VERBS, Wish, order_at, outlook
@@ -47,6 +49,8 @@ READING = 20.0  # seconds to wait for a crawl that is under way
 INDEXING = 3.0  # the same once the tag is written: the page can wait no longer
 PLANS = 6  # times a name that another took meanwhile is planned anew
 GIVEN_UP = timedelta(days=1)  # of asking what became of a tag
+# What came of it; for a tag also the refs before it, and the tag.
+Tried = tuple[Outcome, Listing | None, GitTag | None]
 
 
 class BadWish(Exception):
@@ -194,29 +198,11 @@ def _carry_out(held: Held) -> None:
     """Take an action to its end, or to where it can be gone on with."""
     row = held.row
     try:
-        ended, before, tag = _attempt(held)
-    except errors.Unsettled as error:
-        _leave_open(held, error.sentence)
-        return
-    except action_rows.TurnLost:
-        row.refresh_from_db()
-        return
-    except Exception as error:
-        outcome = _outcome_of(error)
-        if row.status == Status.WRITING and outcome is None:
-            logger.exception("Action %s failed", row.uuid)
-            _leave_open(held, "Muster met an error it did not expect.")
+        found = _tried(held)
+        if isinstance(found, str):
+            _leave_open(held, found)
             return
-        if outcome is None:
-            logger.exception("Action %s failed", row.uuid)
-            outcome = Outcome(
-                Status.FAILED,
-                "internal-error",
-                f"Muster met an error it did not expect ({type(error).__name__}). "
-                "Nothing was written; the log has the details.",
-            )
-        ended, before, tag = outcome, None, None
-    try:
+        ended, before, tag = found
         with transaction.atomic():
             held.end(ended)
             if ended.status == Status.DONE and row.repository_id:
@@ -230,12 +216,49 @@ def _carry_out(held: Held) -> None:
         row.refresh_from_db()
         return
     if ended.status == Status.DONE and row.repository_id:
-        _index(row.repository_id, row.actor, Lens(before, tag))
+        _index(row.repository_id, Lens(before, tag))
 
 
-def _attempt(held: Held) -> tuple[Outcome, Listing | None, GitTag | None]:
-    """What came of it; for a tag also the refs before it, and the tag."""
+def _tried(held: Held) -> Tried | str:
+    """What came of it, or why nobody knows yet. Raises TurnLost."""
     row = held.row
+    sent_before = row.sent_at  # an order that an earlier try may have written
+    try:
+        return _attempt(held)
+    except action_rows.TurnLost:
+        raise
+    except errors.Unsettled as error:
+        return error.sentence
+    except Exception as error:
+        outcome = _outcome_of(error)
+        if outcome is None:
+            logger.exception("Action %s failed", row.uuid)
+            if row.status == Status.WRITING:
+                return "Muster met an error it did not expect."
+            outcome = Outcome(
+                Status.FAILED,
+                "internal-error",
+                f"Muster met an error it did not expect ({type(error).__name__}). "
+                "Nothing was written; the log has the details.",
+            )
+        if sent_before is None or row.sent_at != sent_before:
+            return outcome, None, None
+        if isinstance(error, errors.Unavailable | errors.RateLimited):
+            return error.sentence
+        # This try wrote nothing; the one before may have.
+        try:
+            there = _is_there(row)
+        except errors.Unsettled as trouble:
+            return trouble.sentence
+        if there:
+            outcome = Outcome(Status.DONE, sentence=done_sentence(row))
+        return outcome, None, None
+
+
+def _attempt(held: Held) -> Tried:
+    """What came of it. Raises ProviderError, NoWay, WrongKey, TurnLost."""
+    row = held.row
+    _look_again(row)
     repository, user = row.repository, row.user
     if repository is None or user is None or not _still_allowed(row):
         return _withdrawn(held), None, None
@@ -285,6 +308,15 @@ def _attempt(held: Held) -> tuple[Outcome, Listing | None, GitTag | None]:
     )
 
 
+def _look_again(row: ActionLog) -> None:
+    """Who asks and where, as they are now: whoever waited for a turn has read them
+    before. Two queries."""
+    users = get_user_model()._default_manager
+    row.user = users.filter(logged_actions=row.pk).first()
+    repositories = Repository.objects.select_related("connection")
+    row.repository = repositories.filter(logged_actions=row.pk).first()
+
+
 def _still_allowed(row: ActionLog) -> bool:
     """Rights may have gone between the click and now."""
     user, repository = row.user, row.repository
@@ -299,20 +331,50 @@ def _still_allowed(row: ActionLog) -> bool:
 
 def _withdrawn(held: Held) -> Outcome:
     """The end of an action whose person may not do it any more. What was sent before
-    may be there: the remote's tags, as the connection reads them, tell."""
+    may be there. Raises Unsettled where that cannot be told."""
     row = held.row
-    if row.status == Status.WRITING and row.repository_id and row.object_id:
-        _index(row.repository_id, row.actor, Lens())
-        there = Tag.objects.filter(
-            repository=row.repository_id, gone_at=None, object_id=row.object_id
-        )
-        if there.exists():
+    if row.status == Status.WRITING:
+        if row.repository is None:
+            return Outcome(
+                Status.UNKNOWN,
+                "not-known",
+                "The repository was removed from Muster before it was known whether "
+                "this was written.",
+            )
+        if _is_there(row):
             return Outcome(Status.DONE, sentence=done_sentence(row))
     return Outcome(
         Status.REFUSED,
         "not-allowed",
         "The right to do this was taken away before it was done. Nothing was written.",
     )
+
+
+def _is_there(row: ActionLog) -> bool:
+    """Whether the tag that was ordered is at the remote, by the right that reads it.
+    Raises Unsettled where that cannot be told."""
+    repository = row.repository
+    if repository is None or row.verb not in TAG_VERBS:
+        raise errors.Unsettled("It cannot be told whether an earlier try wrote it.")
+    try:
+        listing = provider_for(repository).fetch_listing()
+        there = listing.tags.get(row.tag)
+        if there is None or there == row.object_id:
+            return there is not None
+        # An API may have made another object of the same order.
+        _catch_up(repository, row, listing)
+    except (errors.ProviderError, WrongKey) as error:
+        said = error.sentence if isinstance(error, errors.ProviderError) else str(error)
+        raise errors.Unsettled(
+            f"It is not known whether an earlier try wrote the tag. {said}"
+        ) from None
+    return Tag.objects.filter(
+        repository=repository,
+        gone_at=None,
+        ref=row.tag,
+        commit_id=row.commit_id,
+        message=row.message,
+    ).exists()
 
 
 def _catch_up(repository: Repository, row: ActionLog, listing: Listing) -> Listing:
@@ -396,15 +458,11 @@ def _short(version: str) -> str:
     return version if version.startswith("v") else version[:7]
 
 
-def _index(repository_id: int, by: str, lens: Lens) -> None:
-    """Bring the rows up to the tag just written. If a crawl is in the way for long, a
-    worker does it."""
+def _index(repository_id: int, lens: Lens) -> None:
+    """Bring the rows up to the tag just written: a crawl is owed. If another is in the
+    way for long, a worker does it."""
     until = time.monotonic() + INDEXING
     asked = Repository.objects.filter(pk=repository_id, requested_seq__gt=F("done_seq"))
-    if lens.tag is None:
-        jobs.request_crawls(
-            [repository_id], trigger=Crawl.Trigger.ACTION, by=by, wake=False
-        )
     try:
         while crawl_repository(repository_id, lens=lens) is None:
             if not asked.exists():

@@ -47,7 +47,11 @@ class Action(Schema):
         description="Of the API token; null for others than its person and admins."
     )
     remote_address: str | None = Field(description="From where; null as above.")
-    repository: str
+    right: Literal["", "own", "shared", "repository"] = Field(
+        description="By whose token or credential it was written."
+    )
+    repository: str = Field(description="As it is called today.")
+    repository_then: str = Field(description="As it was called then.")
     artifact: str
     version: str
     stage: str

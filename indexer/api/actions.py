@@ -12,6 +12,7 @@ from ninja import Header, Query, Router
 from ninja.responses import Status as Answer
 
 from indexer.action_history import visible_actions
+from indexer.action_log_page import action_record
 from indexer.action_rows import identity_of
 from indexer.actions import (
     Asker,
@@ -39,9 +40,9 @@ from indexer.core.plans import Refusal
 from indexer.file_actions import plan_file
 from indexer.models import ActionLog, ApiToken, Repository
 from indexer.paging import span
-from indexer.permissions import can_manage, has_account, visible_repositories
+from indexer.permissions import has_account, visible_repositories
 from indexer.providers.git.file_writer import GitFileWriter
-from indexer.records import Record, moment, person
+from indexer.records import Record, person
 from indexer.sign_in import client_address
 from indexer.wishes import NONSENSE, TAG_VERBS, Wish, outlook
 from indexer.write_ways import NoWay, Right, right_of, way_of
@@ -366,31 +367,4 @@ def _changed(what: str) -> Refusal:
 
 def _action(row: ActionLog, user: User) -> Record:
     """A row as JSON; where it was asked from is not for everybody."""
-    is_of_tag = row.verb in TAG_VERBS
-    is_for_all = row.user_id == user.pk or can_manage(user)
-    return {
-        "id": str(row.uuid),
-        "verb": row.verb,
-        "status": row.status,
-        "code": row.code,
-        "sentence": row.sentence,
-        "actor": row.actor,
-        "via": row.via,
-        "token_name": row.token_name if is_for_all else None,
-        "remote_address": row.remote_address if is_for_all else None,
-        "repository": row.repository_name,
-        "artifact": row.artifact,
-        "version": row.version,
-        "stage": row.stage,
-        "tag": row.tag,
-        "tag_object": row.object_id if is_of_tag else "",
-        "commit": row.commit_id if is_of_tag else row.object_id,
-        "file": row.path,
-        "branch": row.branch,
-        "message": row.message,
-        "tagger": person(row.tagger_name, row.tagger_email),
-        "pull_request": row.html,
-        "asked_at": moment(row.asked_at),
-        "ended_at": moment(row.ended_at),
-        "href": address_of(row),
-    }
+    return action_record(row, user) | {"href": address_of(row)}

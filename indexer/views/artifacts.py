@@ -95,10 +95,12 @@ def artifact(
     if wants_fragment(request) and request.htmx.target == "timeline":
         return render(request, "indexer/artifact_detail.html#timeline", context)
     holders = _holders(shown)
+    may_act = can_act(request.user)
     current = _shown_version(shown, version)
     annotation = current.annotation if current else _head_annotation(shown)
     context |= {
-        "may_act": can_act(request.user),
+        "may_act": may_act,
+        "restorable": _restorable(shown, holders) if may_act else (),
         "current": current,
         "crumb": version[:7] if version and not version.startswith("v") else version,
         "is_permanent": bool(version),
@@ -183,6 +185,17 @@ def _holders(shown: Artifact) -> list[tuple[str, list[StageHolder]]]:
     return [
         (stage, by_stage[stage]) for stage in ordered_stages(by_stage, [(order, 1)])
     ]
+
+
+def _restorable(
+    shown: Artifact, holders: Sequence[tuple[str, list[StageHolder]]]
+) -> set[str]:
+    """The stages that another version had before, which is there still. One query."""
+    there = shown.versions.filter(is_active=True).values("name")
+    had = shown.events.filter(kind=Event.Kind.ASSIGNMENT, version__in=there)
+    held = {(stage, one.version.name) for stage, of in holders for one in of}
+    pairs = set(had.order_by().values_list("stage", "version").distinct())
+    return {stage for stage, _ in pairs - held}
 
 
 def _versions(shown: Artifact, page: str) -> Page[Version]:

@@ -284,6 +284,18 @@ def test_buttons_are_shown_to_who_may_use_them(
             assert "/act/" not in client.get(path).content.decode()
 
 
+def test_a_stage_is_restored_where_another_version_had_it(
+    git_place: ActionPlace, eddy: Client
+) -> None:
+    git_place.register(0, "v1.0.0")
+    git_place.register(1, "v2.0.0")
+    git_place.assign("prod", "v1.0.0")
+    page = "/models/acme/churn/-/churn"
+    assert "/act/restore/" not in eddy.get(page).content.decode()
+    git_place.assign("prod", "v2.0.0")
+    assert "/act/restore/" in eddy.get(page).content.decode()
+
+
 def test_who_has_no_e_mail_in_git_enters_it_in_the_form(
     git_place: ActionPlace, eddy: Client
 ) -> None:

@@ -141,14 +141,14 @@ def _write(request: HtmxHttpRequest, form: ActionForm) -> HttpResponseBase:
         if done.is_open:
             return redirect("action_state", done.uuid)
         status = STATUS_OF[Status(done.status)]
-        sentence, is_last = done.sentence, done.status == Status.UNKNOWN
+        sentence = done.sentence
     else:
-        status, sentence, is_last = 400, done.sentence, False
+        status, sentence = 400, done.sentence
         if done.code == "busy":
             status = 503
     form.repository.refresh_from_db()
     again = ActionForm.of(form.verb, form.repository, form.artifact, form.entered)
-    return _shown(request, again, sentence=sentence, status=status, is_last=is_last)
+    return _shown(request, again, sentence=sentence, status=status)
 
 
 def _page_of(form: ActionForm, done: ActionLog) -> str:
@@ -165,7 +165,6 @@ def _shown(
     *,
     sentence: str = "",
     status: int = 200,
-    is_last: bool = False,
 ) -> HttpResponseBase:
     """The form, with what it would write. `sentence`: what became of it."""
     row = Artifact.objects.filter(repository=form.repository, name=form.artifact)
@@ -180,7 +179,6 @@ def _shown(
         "name": form.artifact,
         "key": uuid4().hex,
         "sentence": sentence,
-        "is_last": is_last,
         "is_fragment": wants_fragment(request),
         **written_by(request, form.repository),
     }

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexer.action_rows import Held, Outcome, order_of, wish_of
-from indexer.core.artifact_files import parse_dvc_yaml
+from indexer.core.artifact_files import ARTIFACTS_YAML, parse_dvc_yaml
 from indexer.core.snapshot import Json
 from indexer.leases import database_now
-from indexer.models import ActionLog
+from indexer.models import ActionLog, Artifact
 from indexer.providers import errors
 from indexer.providers.base import Listing
 from indexer.providers.file_writing import BranchMoved, FileOrder
@@ -77,6 +77,14 @@ def plan_file(wish: Wish, files: GitFileWriter, listing: Listing) -> FilePlan:
             "edit that one.",
         )
     if wish.verb == Verb.EDIT and entry is None:
+        row = Artifact.objects.filter(repository=wish.repository, name=wish.artifact)
+        source = row.values_list("source", flat=True).first() or ""
+        if source == ARTIFACTS_YAML:
+            raise CannotPlan(
+                "legacy-file",
+                f"{wish.artifact} is described in {source}, gto's older file, which "
+                "Muster does not change. Edit it by hand.",
+            )
         raise CannotPlan(
             "no-entry",
             f"{path} on {branch} has no entry {name} any more. Add it anew.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from html import unescape
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from indexer.models import Account, ActionLog, Repository, Role
-from tests.actions.places import ActionPlace, Verb
+from tests.actions.places import ActionPlace, Verb, act_at
 
 Status = ActionLog.Status
 FIELD = re.compile(r'<input type="hidden" name="(key|seen)" value="([^"]*)"')
@@ -232,6 +233,23 @@ def test_errors_of_a_model_are_told(git_place: ActionPlace, eddy: Client) -> Non
         address("add"), {"name": "churn", "path": "x", "step": "preview"}
     )
     assert "has an entry churn already" in answer.content.decode()
+
+
+def test_gtos_older_file_is_not_changed(
+    tmp_path: Path, own_site: None, transactional_db: None
+) -> None:
+    files = {"artifacts.yaml": "churn: {type: model, path: churn.pkl}\n"}
+    with act_at("git", tmp_path, files) as place:
+        page = shown(signed_in(place, "eddy"), "edit")
+        assert "gto’s older file" in page
+        row = place.act(
+            Verb.EDIT,
+            fields={
+                "branch": "main", "file": "dvc.yaml", "name": "churn",
+                "fields": {"desc": "x"}, "pull": False,
+            },
+        )  # fmt: skip
+        assert (row.status, row.code) == (Status.REFUSED, "legacy-file")
 
 
 VERBS = (*(verb.value for verb in Verb if verb not in {Verb.ADD, Verb.EDIT}),)

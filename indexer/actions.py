@@ -12,7 +12,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
+import re
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -24,10 +26,10 @@ from django.db.models import F
 from indexer import action_rows, jobs, wakeup
 from indexer.action_rows import Held, Outcome
 from indexer.core.plans import Refusal
-from indexer.core.snapshot import GitTag, Instant
+from indexer.core.snapshot import GitTag, Instant, Json
 from indexer.crawl import Lens, crawl_repository, is_unchanged
 from indexer.crypto import WrongKey
-from indexer.leases import clock, database_now
+from indexer.leases import database_now
 from indexer.models import ActionLog, Crawl, Event, Repository, Tag
 from indexer.permissions import can_act, visible_repositories
 from indexer.providers import errors
@@ -48,6 +50,9 @@ PATIENCE = 45.0  # seconds to wait for one's turn, or for who does the same
 READING = 20.0  # seconds to wait for a crawl that is under way
 INDEXING = 3.0  # the same once the tag is written: the page can wait no longer
 PLANS = 6  # times a name that another took meanwhile is planned anew
+WAITING = "Waiting for "  # how a sentence of RateLimited begins
+LONGEST_NAME = 255  # as the row keeps it
+SURROGATE = re.compile("[\ud800-\udfff]")
 GIVEN_UP = timedelta(days=1)  # of asking what became of a tag
 # What came of it; for a tag also the refs before it, and the tag.
 Tried = tuple[Outcome, Listing | None, GitTag | None]
@@ -88,7 +93,9 @@ class Asker:
     @property
     def key_digest(self) -> str:
         """What the row keeps of the key: one person cannot meet another's."""
-        return hashlib.sha256(f"{self.user.pk}\0{self.key}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self.user.pk}\0{self.key}".encode("utf-8", "surrogatepass")
+        ).hexdigest()
 
 
 def perform(wish: Wish, asker: Asker) -> ActionLog:
@@ -115,10 +122,46 @@ def perform(wish: Wish, asker: Asker) -> ActionLog:
 def _check_sense(wish: Wish) -> None:
     """Raise BadWish for what makes no sense whatever the repository holds: it costs
     nobody a request."""
+    for code, text in (
+        ("bad-artifact", wish.artifact),
+        ("bad-version", wish.version),
+        ("bad-stage", wish.stage),
+        ("bad-commit", wish.commit_id),
+    ):
+        if len(text) > LONGEST_NAME or not _is_text(text):
+            raise BadWish(
+                Refusal(
+                    code,
+                    f"A name has at most {LONGEST_NAME} characters, and none that a "
+                    "text cannot hold.",
+                )
+            )
+    if not all(map(_is_text, _texts([wish.message, dict(wish.fields)]))):
+        raise BadWish(
+            Refusal("bad-message", "The text holds characters that Git cannot keep.")
+        )
     if wish.verb in TAG_VERBS:
         told = outlook(wish).refusal
         if told is not None and told.code in NONSENSE:
             raise BadWish(told)
+
+
+def _texts(value: Json) -> Iterator[str]:
+    """All texts in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key in value:
+            yield key
+            yield from _texts(value[key])
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+
+
+def _is_text(value: str) -> bool:
+    """Whether both databases can hold it."""
+    return "\0" not in value and not SURROGATE.search(value)
 
 
 def check_allowed(wish: Wish, user: User) -> None:
@@ -506,8 +549,8 @@ def _outcome_of(error: Exception) -> Outcome | None:
         return Outcome(
             Status.FAILED,
             "rate-limited",
-            f"{error.sentence} Nothing was written; ask again after "
-            f"{clock(error.retry_at)}.",
+            f"A limit of requests holds at {error.sentence.removeprefix(WAITING)} "
+            "Nothing was written; ask again then.",
         )
     if isinstance(error, errors.Unavailable):
         return Outcome(Status.FAILED, "unavailable", _nothing(error.sentence))
@@ -523,6 +566,9 @@ def _outcome_of(error: Exception) -> Outcome | None:
 
 
 def _nothing(sentence: str) -> str:
+    """A sentence of an action that has ended: nobody tries it again by themselves."""
+    sentence = sentence.replace("Muster tries again later", "Try again later")
+    sentence = sentence.replace("; Try again", "; try again")
     said = "othing was written" in sentence or "othing was sent" in sentence
     return sentence if said else f"{sentence} Nothing was written."
 

@@ -289,6 +289,8 @@ def _tried(held: Held) -> Tried | str:
         if isinstance(error, errors.Unavailable | errors.RateLimited):
             return error.sentence
         # This try wrote nothing; the one before may have.
+        if row.verb not in TAG_VERBS:
+            return _not_known(_said(error)), None, None
         try:
             there = _is_there(row)
         except errors.Unsettled as trouble:
@@ -378,12 +380,9 @@ def _withdrawn(held: Held) -> Outcome:
     row = held.row
     if row.status == Status.WRITING:
         if row.repository is None:
-            return Outcome(
-                Status.UNKNOWN,
-                "not-known",
-                "The repository was removed from Muster before it was known whether "
-                "this was written.",
-            )
+            return _not_known("The repository was removed from Muster.")
+        if row.verb not in TAG_VERBS:
+            return _not_known("The right to do this was taken away.")
         if _is_there(row):
             return Outcome(Status.DONE, sentence=done_sentence(row))
     return Outcome(
@@ -397,8 +396,7 @@ def _is_there(row: ActionLog) -> bool:
     """Whether the tag that was ordered is at the remote, by the right that reads it.
     Raises Unsettled where that cannot be told."""
     repository = row.repository
-    if repository is None or row.verb not in TAG_VERBS:
-        raise errors.Unsettled("It cannot be told whether an earlier try wrote it.")
+    assert repository is not None  # noqa: S101 - its callers looked
     try:
         listing = provider_for(repository).fetch_listing()
         there = listing.tags.get(row.tag)
@@ -407,9 +405,8 @@ def _is_there(row: ActionLog) -> bool:
         # An API may have made another object of the same order.
         _catch_up(repository, row, listing)
     except (errors.ProviderError, WrongKey) as error:
-        said = error.sentence if isinstance(error, errors.ProviderError) else str(error)
         raise errors.Unsettled(
-            f"It is not known whether an earlier try wrote the tag. {said}"
+            f"It is not known whether an earlier try wrote the tag. {_said(error)}"
         ) from None
     return Tag.objects.filter(
         repository=repository,
@@ -539,6 +536,23 @@ def _leave_open(held: Held, sentence: str) -> None:
     held.let_go(
         f"{sentence} Muster keeps asking, and writes the same tag if it is not there."
     )
+
+
+def _not_known(why: str) -> Outcome:
+    """The end of an action that nobody can ask about, nor wait for: it would keep all
+    others from the model."""
+    return Outcome(
+        Status.UNKNOWN,
+        "not-known",
+        f"{why} An earlier try may have written it before: look into the repository.",
+    )
+
+
+def _said(error: Exception) -> str:
+    """The sentence of an error for people."""
+    if isinstance(error, errors.ProviderError | NoWay):
+        return error.sentence
+    return str(error)
 
 
 def _outcome_of(error: Exception) -> Outcome | None:

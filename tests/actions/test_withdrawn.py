@@ -13,9 +13,11 @@ from indexer.actions import NotAllowed
 from indexer.connection_addresses import Place as Server
 from indexer.models import Account, ActionLog, Connection, ProviderToken, Role
 from indexer.provider_tokens import keep_token
+from indexer.providers.errors import Unsettled
+from indexer.providers.git.file_writer import GitFileWriter
 from indexer.repositories import remove_repository
 from tests.actions.checks import check_settled, done, order_in, pass_time
-from tests.actions.places import ActionPlace, connection_of, give_token
+from tests.actions.places import ActionPlace, Verb, connection_of, give_token
 from tests.actions.test_faults import heal, lose_answers
 from tests.providers.api_requests import Request, token_of
 
@@ -287,3 +289,33 @@ def test_Z3_a_token_revoked_after_the_tag_was_written(
     done(row)
     check_settled(place)
     assert place.holders() == {"prod": ["v1.0.0"]}
+
+
+@pytest.mark.parametrize("what", ["right", "token"])
+def test_Z3_an_edit_that_may_be_there_keeps_nobody_from_the_model(
+    make_place: MakePlace, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Of a commit nobody else can tell whether it was written: that is said at once."""
+    place = make_place("github")
+    server: Any = place.server
+    secret = another_token(place, "eddy")
+    give_token(place.people["eddy"], place, secret)
+    fields = {"file": "dvc.yaml", "branch": "main", "name": "churn"}
+    with monkeypatch.context() as patch:
+        patch.setattr(GitFileWriter, "write_file", unsettled)
+        row = place.act(Verb.EDIT, fields={**fields, "fields": {"desc": "New"}})
+    assert row.status == Status.WRITING, row.sentence
+    if what == "right":
+        lose_role(place)
+    else:
+        del server.tokens[secret]
+    pass_time(row)
+    assert actions.resume_open() == 1
+    row.refresh_from_db()
+    assert (row.status, row.code) == (Status.UNKNOWN, "not-known")
+    assert "may have written it" in row.sentence
+    done(place.register(0, by="erna"))
+
+
+def unsettled(*_: object) -> str:
+    raise Unsettled("Nobody knows.")

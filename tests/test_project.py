@@ -29,12 +29,12 @@ THREATS = (
     *("C1", "C2", "C3", "C4", "C6", "C8", "C11"),
     *(f"W{number}" for number in range(1, 8)),
     *(f"S{number}" for number in range(1, 8)),
-    *("K1", "K2", "K3", "K4", "K5", "Z6", "Z7"),
+    *("K1", "K2", "K3", "K4", "K5", "Z3", "Z6", "Z7"),
     "F-K1",
     *("F-P1", "F-P2", "F-P3", "F-P4", "F-P5"),
     *("F-W1", "F-W2", "F-B1", "F-D1", "F-D2", "F-D3", "F-C1"),
     *("F-G1", "F-G2", "F-G3", "F-G4"),
-    *("F-T1", "F-T2", "F-T3"),
+    *("F-T1", "F-T2", "F-T3", "F-T4"),
 )
 
 

@@ -48,13 +48,13 @@ def after(owner: Any, name: str) -> None:
 
 
 def kill_at(point: str) -> None:
-    from indexer import action_rows, actions, crawl, jobs
+    from indexer import action_rows, action_steps, crawl, jobs
     from indexer.providers.git.writer import GitTagWriter
     from indexer.providers.github.writer import GitHubTagWriter
 
     match point:
         case "the row is made":
-            after(actions, "_still_allowed")
+            after(action_steps, "_still_allowed")
         case "before the order":
             before(action_rows.Held, "fix")
         case "the order is fixed":
@@ -69,7 +69,7 @@ def kill_at(point: str) -> None:
         case "the crawl is not committed":
             after(jobs, "request_crawls")
         case "before the index":
-            before(actions, "_index")
+            before(action_steps, "_index")
         case "in the index":
             before(crawl, "_persist")
         case _:

@@ -14,7 +14,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from indexer.actions import PLANS
+from indexer.action_steps import PLANS
 from indexer.core.state import build_state
 from indexer.models import Account, ActionLog, Crawl, Event, Role, Tag
 from indexer.providers.git.writer import GitTagWriter

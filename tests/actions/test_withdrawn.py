@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from indexer import action_rows, actions, visibility
+from indexer import action_rows, action_steps, actions, visibility
 from indexer.actions import NotAllowed
 from indexer.connection_addresses import Place as Server
 from indexer.models import Account, ActionLog, Connection, ProviderToken, Role
@@ -212,7 +212,7 @@ def test_Z3_a_right_taken_away_before_it_is_done(
     else:
         down: Any = place.server
         with monkeypatch.context() as patch:
-            patch.setattr(actions, "_outcome_of", lambda _: None)
+            patch.setattr(action_steps, "outcome_of", lambda _: None)
             down.fault("POST /api/v3/repos/acme/churn/git/tags", status=502)
             row = place.assign("prod", "v1.0.0")
     assert row.status == Status.WRITING, row.sentence

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
-from indexer import actions as doing
+from indexer import action_steps as doing
 from indexer.api import action_schemas
 from indexer.api.action_problems import STATUSES
 from indexer.models import Account, ActionLog, Repository

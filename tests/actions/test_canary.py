@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,12 +36,12 @@ def overlooked() -> Iterator[set[bytes]]:
     stop = threading.Event()
 
     def look() -> None:
-        while not stop.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
+        while not stop.wait(0.001):
+            for name in filter(str.isdigit, os.listdir("/proc")):
                 try:
-                    seen.add(path.read_bytes())
+                    seen.add(Path("/proc", name, "cmdline").read_bytes())
                 except OSError:
-                    continue
+                    continue  # it has ended
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()

@@ -81,8 +81,9 @@ def carry_out(held: Held) -> None:
     except action_rows.TurnLost:
         row.refresh_from_db()
         return
-    if ended.status == Status.DONE and row.repository_id:
-        _index(row.repository_id, Lens(before, tag))
+    there = row.repository
+    if ended.status == Status.DONE and there is not None and there.hidden_at is None:
+        _index(there.pk, Lens(before, tag))
 
 
 def _tried(held: Held) -> Tried | str:

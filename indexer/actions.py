@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer import action_rows
 from indexer.action_steps import carry_out
 from indexer.core.plans import Refusal
-from indexer.core.snapshot import Json
 from indexer.models import ActionLog
 from indexer.permissions import can_act, visible_repositories
-from indexer.wishes import NONSENSE, TAG_VERBS, Wish, outlook
+from indexer.wishes import NONSENSE, TAG_VERBS, Wish, nonsense, outlook
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
 
 Status, Via = ActionLog.Status, ActionLog.Via
 PATIENCE = 45.0  # seconds to wait for one's turn, or for who does the same
-LONGEST_NAME = 255  # as the row keeps it
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class BadWish(Exception):
@@ -97,46 +92,12 @@ def perform(wish: Wish, asker: Asker) -> ActionLog:
 def _check_sense(wish: Wish) -> None:
     """Raise BadWish for what makes no sense whatever the repository holds: it costs
     nobody a request."""
-    for code, text in (
-        ("bad-artifact", wish.artifact),
-        ("bad-version", wish.version),
-        ("bad-stage", wish.stage),
-        ("bad-commit", wish.commit_id),
-    ):
-        if len(text) > LONGEST_NAME or not _is_text(text):
-            raise BadWish(
-                Refusal(
-                    code,
-                    f"A name has at most {LONGEST_NAME} characters, and none that a "
-                    "text cannot hold.",
-                )
-            )
-    if not all(map(_is_text, _texts([wish.message, dict(wish.fields)]))):
-        raise BadWish(
-            Refusal("bad-message", "The text holds characters that Git cannot keep.")
-        )
+    if told := nonsense(wish):
+        raise BadWish(told)
     if wish.verb in TAG_VERBS:
         told = outlook(wish).refusal
         if told is not None and told.code in NONSENSE:
             raise BadWish(told)
-
-
-def _texts(value: Json) -> Iterator[str]:
-    """All texts in a value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key in value:
-            yield key
-            yield from _texts(value[key])
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)
-
-
-def _is_text(value: str) -> bool:
-    """Whether both databases can hold it."""
-    return "\0" not in value and not SURROGATE.search(value)
 
 
 def check_allowed(wish: Wish, user: User) -> None:

@@ -153,8 +153,8 @@ def _fix(held: Held, way: WriteWay, files: GitFileWriter) -> Outcome | None:
         )
     branch = str(wish.fields["branch"])
     is_pull = bool(wish.fields.get("pull"))
-    title = row.message.splitlines()[0] if row.message else _title(row)
-    message = row.message or _title(row)
+    message = wish.message or _title(row)  # the row's may be that of an earlier try
+    title = message.splitlines()[0]
     if way.right is ActionLog.Right.SHARED:
         message += f"\n\nRequested-by: {row.tagger_name} <{row.tagger_email}>"
     held.fix_file(

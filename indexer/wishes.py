@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from indexer.core.git_objects import TagOrder, format_tag_object, tag_object_id
@@ -46,6 +46,8 @@ Verb = ActionLog.Verb
 TAG_VERBS = frozenset(Verb) - {Verb.ADD, Verb.EDIT}
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 LONGEST_MESSAGE = 20_000
+LONGEST_NAME = 255  # as the row keeps it
+SURROGATE = re.compile("[\ud800-\udfff]")
 # Refusals that say the wish itself makes no sense, whatever the repository holds.
 NONSENSE = frozenset(
     {
@@ -125,7 +127,7 @@ def outlook(
     wish: Wish, known: tuple[Registry, RepositorySnapshot] | None = None
 ) -> Outlook:
     """What the wish would do now. `known`: what `registry_of` has just given."""
-    if refusal := _nonsense(wish):
+    if refusal := nonsense(wish):
         return Outlook(refusal=refusal)
     registry, snapshot = known or registry_of(wish.repository, wish.artifact)
     planned = plan_of(wish, registry)
@@ -195,8 +197,24 @@ def order_at(plan: TagPlan, tagger: Person, now: Instant) -> TagOrder:
     )
 
 
-def _nonsense(wish: Wish) -> Refusal | None:
+def nonsense(wish: Wish) -> Refusal | None:
     """What can be told without a look at anything."""
+    for code, text in (
+        ("bad-artifact", wish.artifact),
+        ("bad-version", wish.version),
+        ("bad-stage", wish.stage),
+        ("bad-commit", wish.commit_id),
+    ):
+        if len(text) > LONGEST_NAME or not _is_text(text):
+            return Refusal(
+                code,
+                f"A name has at most {LONGEST_NAME} characters, and none that a text "
+                "cannot hold.",
+            )
+    if not all(map(_is_text, _texts([wish.message, dict(wish.fields)]))):
+        return Refusal("bad-message", "The text holds characters that Git cannot keep.")
+    if wish.verb not in TAG_VERBS:
+        return None
     if wish.verb == Verb.REGISTER and not wish.commit_id:
         return Refusal("nothing-chosen", "Choose the commit to register.")
     if wish.commit_id and not COMMIT.fullmatch(wish.commit_id):
@@ -224,6 +242,24 @@ def _nonsense(wish: Wish) -> Refusal | None:
     if wish.stage and NOT_A_REF.search(wish.stage):
         return Refusal("bad-stage", "Git allows no tag for this stage: it has “//”.")
     return None
+
+
+def _texts(value: Json) -> Iterator[str]:
+    """All texts in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key in value:
+            yield key
+            yield from _texts(value[key])
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+
+
+def _is_text(value: str) -> bool:
+    """Whether both databases can hold it."""
+    return "\0" not in value and not SURROGATE.search(value)
 
 
 def _unwritable(plan: TagPlan, state: RegistryState, artifact: str) -> Refusal | None:

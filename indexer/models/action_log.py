@@ -5,12 +5,20 @@ or none. Once it has ended a trigger of the database keeps it as it is."""
 
 from __future__ import annotations
 
+from typing import NoReturn
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import models
 
 from indexer.models.repositories import Repository
+
+
+class KeptRows(models.QuerySet["ActionLog"]):
+    """Rows that nobody deletes; a database may be dropped, a line may not."""
+
+    def delete(self) -> NoReturn:
+        raise TypeError("The action log is never rewritten.")
 
 
 class ActionLog(models.Model):
@@ -111,6 +119,8 @@ class ActionLog(models.Model):
     lease_holder = models.CharField(max_length=200, blank=True, default="")
     lease_expires_at = models.DateTimeField(null=True)
 
+    objects = KeptRows.as_manager()
+
     class Meta:
         verbose_name_plural = "action log"
         ordering = ("-asked_at", "-pk")
@@ -134,7 +144,7 @@ class ActionLog(models.Model):
     def __str__(self) -> str:
         return f"{self.verb} {self.artifact} by {self.actor}"
 
-    def delete(self, *args: object, **options: object) -> tuple[int, dict[str, int]]:
+    def delete(self, *args: object, **options: object) -> NoReturn:
         raise TypeError("The action log is never rewritten.")
 
     @property

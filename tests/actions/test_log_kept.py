@@ -23,6 +23,8 @@ def test_a_line_that_has_ended_cannot_be_changed(git_place: ActionPlace) -> None
         row.save(update_fields=["sentence"])
     with pytest.raises(TypeError):
         row.delete()
+    with pytest.raises(TypeError):
+        ActionLog.objects.filter(pk=row.pk).delete()
     row.refresh_from_db()
     assert (row.actor, row.status) == ("eddy", "done")
 

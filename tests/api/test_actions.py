@@ -15,6 +15,7 @@ import pytest
 from django.test import Client
 
 from indexer import action_steps as doing
+from indexer import actions
 from indexer.api import action_schemas
 from indexer.api.action_problems import STATUSES
 from indexer.models import Account, ActionLog, Repository
@@ -491,7 +492,7 @@ def test_a_model_that_others_write_to_is_503(
     assert isinstance(place.server, GitServer)
     place.server.lose_push = place.server.lose_all_after = True
     place.register(0)
-    monkeypatch.setattr(doing, "PATIENCE", 0.1)
+    monkeypatch.setattr(actions, "PATIENCE", 0.1)
     told = eddy.refused(503, "busy", "deprecate", key="k")
     assert eddy.headers["Retry-After"] == "5"
     assert "action" not in told

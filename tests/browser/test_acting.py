@@ -53,9 +53,7 @@ def press(page: Page, button: str, said: str) -> None:
 def by_gto(place: ActionPlace, folder: Path) -> dict[str, Any]:
     """What gto says of churn in a fresh clone: latest version, stages, events."""
     clone = folder / f"clone-{len(list(folder.glob('clone-*')))}"
-    subprocess.run(
-        ["git", "clone", "--quiet", str(place.bare), str(clone)], check=True
-    )
+    subprocess.run(["git", "clone", "--quiet", str(place.bare), str(clone)], check=True)
     api: Any = gto.api
     shown: Any = json.loads(json.dumps(api.show(str(clone)), default=str))
     events = api.history(str(clone), "churn")
@@ -186,9 +184,7 @@ def test_by_keyboard_on_a_phone(place_of: PlaceOf, open_page: Open) -> None:
     assert place.holders() == {"prod": ["v1.0.0"]}
 
 
-def test_a_row_menu_opens_with_the_keyboard(
-    place_of: PlaceOf, open_page: Open
-) -> None:
+def test_a_row_menu_opens_with_the_keyboard(place_of: PlaceOf, open_page: Open) -> None:
     place = place_of("git")
     place.register(0, "v1.0.0")
     page = open_page("/")

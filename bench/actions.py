@@ -26,6 +26,7 @@ from bench.github import LARGE, OWNER, GitHub
 from bench.measure import PYTHON, Table, manage, postgres_database, run
 
 PEOPLE = 10
+AT_ONCE = 40  # threads, each with a connection: a PostgreSQL takes a hundred
 FIELD = re.compile(r'<input type="hidden" name="(key|seen)" value="([^"]*)"')
 
 
@@ -217,7 +218,7 @@ def together(repository: str, name: str, count: str) -> dict[str, Any]:
             database.close()
 
     begun = time.perf_counter()
-    with ThreadPoolExecutor(int(count)) as pool:
+    with ThreadPoolExecutor(min(int(count), AT_ONCE)) as pool:
         results = list(pool.map(ask, range(int(count))))
     seconds = time.perf_counter() - begun
     rows = list(ActionLog.objects.order_by("pk")[first:])

@@ -183,6 +183,8 @@ def take(pk: int) -> Held | None:
     free = Q(lease_expires_at__lte=now) | Q(lease_expires_at=None)
     if row.lease_id is not None and is_dead_here(row.lease_holder):
         free |= Q(lease_id=row.lease_id)
+    elif row.lease_expires_at is not None and row.lease_expires_at > now:
+        return None
     taken = ActionLog.objects.filter(free, pk=pk, status__in=ActionLog.OPEN).update(
         lease_id=lease_id,
         lease_holder=holder(),

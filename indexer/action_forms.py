@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
 
 from indexer.core.plans import Registry, suggest_version
 from indexer.core.registry import Artifact as ArtifactState
@@ -31,7 +30,6 @@ ENTERED: Mapping[Verb, tuple[str, ...]] = {
 OWN = "own"  # of the bumps: a version that is typed
 NEW = "*"  # of the stages: one that is typed; no stage can be called so
 MOST_VERSIONS = 200  # in the list; others are typed
-LONGEST_KEPT = 1500  # characters of a message that an address can carry
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +121,6 @@ class ActionForm:
             stage=self.stage,
             message=message,
         )
-
-    @property
-    def address(self) -> str:
-        """What was entered as a query, so that a page can be come back to."""
-        kept = {name: value for name, value in self.entered.items() if value}
-        kept["message"] = kept.get("message", "")[:LONGEST_KEPT]
-        return urlencode({name: value for name, value in kept.items() if value})
 
     # What can be chosen ---------------------------------------------------------------
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
 
-from indexer.action_forms import LONGEST_KEPT
 from indexer.core.snapshot import Json
 from indexer.core.tags import is_artifact_name, is_name
 from indexer.file_actions import FilePlan, preview_file
@@ -163,12 +161,6 @@ class FileForm:
         kinds = {"+": "add", "-": "del", "@": "at"}
         lines = self.plan.diff.splitlines() if self.plan else []
         return [(kinds.get(line[:1], ""), line) for line in lines]
-
-    @property
-    def address(self) -> str:
-        """What was entered as a query, so that a page can be come back to."""
-        kept = {name: value[:LONGEST_KEPT] for name, value in self.entered.items()}
-        return urlencode({name: value for name, value in kept.items() if value})
 
     @property
     def does(self) -> str:

@@ -163,7 +163,7 @@ def log_page(user: User, filters: LogFilters) -> LogPage:
         size=filters.size,
     )
     return LogPage(
-        rows=_lines(user, _whole(rows)) if where.total else [],
+        rows=_lines(user, whole_rows(rows)) if where.total else [],
         total=where.total,
         page=where.page,
         pages=where.pages,
@@ -178,7 +178,7 @@ def log_rows(user: User, filters: LogFilters) -> Iterator[ActionLog]:
     ids = ids_in_order(matching, BY_TIME, descending=not filters.ascending)
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
-        found = _whole(ActionLog.objects.filter(pk__in=chunk))
+        found = whole_rows(ActionLog.objects.filter(pk__in=chunk))
         rows = {row.pk: row for row in found}
         yield from (rows[pk] for pk in chunk if pk in rows)
 
@@ -262,7 +262,8 @@ def actions_of_events(events: Iterable[Event]) -> dict[int, ActionLog]:
     }
 
 
-def _whole(rows: QuerySet[ActionLog]) -> QuerySet[ActionLog]:
+def whole_rows(rows: QuerySet[ActionLog]) -> QuerySet[ActionLog]:
+    """The rows with all that `action_record` reads, and nothing that it does not."""
     return rows.select_related("repository").defer(*UNSHOWN)
 
 

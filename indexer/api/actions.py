@@ -12,7 +12,7 @@ from ninja import Header, Query, Router
 from ninja.responses import Status as Answer
 
 from indexer.action_history import visible_actions
-from indexer.action_log_page import action_record
+from indexer.action_log_page import action_record, whole_rows
 from indexer.action_rows import identity_of
 from indexer.actions import (
     Asker,
@@ -193,10 +193,10 @@ def actions(request: HttpRequest, parameters: Query[answers.ActionParameters]) -
     """Who asked for what through Muster and what came of it, newest first."""
     user = cast("User", request.user)
     filters = action_filters(request)
-    rows = filters.among(visible_actions(user)).select_related(None)
+    rows = filters.among(visible_actions(user))
     where = span(rows.count(), filters.page, filters.size)
     page_exists(where, filters.page)
-    shown = rows.defer("content", "asked")[where.start : where.last]
+    shown = whole_rows(rows)[where.start : where.last]
     items = [_action(row, user) for row in shown]
     return page_answer(
         request, items, where, filters.size, lambda page: filters.query(page)
@@ -207,7 +207,7 @@ def actions(request: HttpRequest, parameters: Query[answers.ActionParameters]) -
 def action(request: HttpRequest, uuid: UUID) -> Any:
     """One action: what came of it."""
     user = cast("User", request.user)
-    row = visible_actions(user).select_related(None).filter(uuid=uuid).first()
+    row = whole_rows(visible_actions(user)).filter(uuid=uuid).first()
     if row is None:
         raise NotThere(f"There is no action {uuid}.")
     return _action(row, user)

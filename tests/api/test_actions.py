@@ -12,7 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from indexer import action_steps as doing
 from indexer import actions
@@ -634,6 +636,22 @@ def test_T7_a_body_that_makes_no_sense(place: ActionPlace, eddy: Program) -> Non
 
 
 # The log ------------------------------------------------------------------------------
+
+
+def test_a_page_of_the_log_costs_the_same_for_more_rows(
+    place: ActionPlace, eddy: Program
+) -> None:
+    def cost() -> int:
+        with CaptureQueriesContext(connection) as caught:
+            assert eddy.get("actions")["total"]
+        return len(caught)
+
+    eddy.done("register", commit=place.commits[0])
+    eddy.get("actions")  # the token's use is noted once a minute
+    one = cost()
+    for _ in range(4):
+        eddy.refused(404, "unknown-artifact", "deprecate", artifact="none")
+    assert cost() == one
 
 
 def test_the_log_is_read_in_pages_and_filtered(

@@ -19,7 +19,14 @@ from indexer.action_steps import carry_out
 from indexer.core.plans import Refusal
 from indexer.models import ActionLog
 from indexer.permissions import can_act, visible_repositories
-from indexer.wishes import NONSENSE, TAG_VERBS, Wish, nonsense, outlook
+from indexer.wishes import (
+    NONSENSE,
+    TAG_VERBS,
+    Wish,
+    nonsense,
+    plan_of,
+    registry_of,
+)
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -99,9 +106,10 @@ def _check_sense(wish: Wish) -> None:
     if told := nonsense(wish):
         raise BadWish(told)
     if wish.verb in TAG_VERBS:
-        told = outlook(wish).refusal
-        if told is not None and told.code in NONSENSE:
-            raise BadWish(told)
+        # The plan alone: what it would change is looked at when it is one's turn.
+        planned = plan_of(wish, registry_of(wish.repository, wish.artifact)[0])
+        if isinstance(planned, Refusal) and planned.code in NONSENSE:
+            raise BadWish(planned)
 
 
 def check_allowed(wish: Wish, user: User) -> None:

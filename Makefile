@@ -4,11 +4,11 @@ PY := .venv/bin/python
 N ?= 10000
 ARGS ?=
 
-.PHONY: help run demo test fuzz bench lint format secrets clean
+.PHONY: help run demo test test-all fuzz bench lint format secrets clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 run: ## Start Muster on http://127.0.0.1:8000 (HOST=, PORT=, MUSTER_DATA=)
 	@.ci/venv && exec $(PY) manage.py up
@@ -16,8 +16,11 @@ run: ## Start Muster on http://127.0.0.1:8000 (HOST=, PORT=, MUSTER_DATA=)
 demo: ## Build and crawl the demo repositories
 	@.ci/venv && exec $(PY) manage.py demo $(ARGS)
 
-test: ## Run the tests; says at its end what it left out (ARGS="-k name")
+test: ## Run the tests; says what it left out and why (ARGS="-k name")
 	@.ci/venv requirements-dev.txt && exec .ci/tests $(ARGS)
+
+test-all: ## Run every test, the exhaustive ones too (long)
+	@MUSTER_EXHAUSTIVE=1 $(MAKE) --no-print-directory test ARGS='$(ARGS)'
 
 fuzz: ## Compare N random histories with the real gto (N=10000)
 	@.ci/venv requirements-dev.txt && exec $(PY) -m tests.core.fuzz $(N)

@@ -16,15 +16,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 GRACE = 2.5  # seconds between asking to end and ending
-RESTARTS = 5  # of one child within RESTART_WINDOW; one more and all ends
-RESTART_WINDOW = 60.0
+RESTARTS = 5  # short lives of one child in a row, and all ends
+SHORT_LIFE = 20.0  # seconds; a slow machine may need most of them to start a program
 
 # (pid, when it started): pids are used again, pairs are not.
 Process = tuple[int, str]
@@ -39,7 +38,8 @@ class Child:
     environment: Mapping[str, str]
     stop_signal: signal.Signals = signal.SIGTERM
     running: subprocess.Popen[bytes] | None = None
-    started: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS))
+    started: float = 0.0
+    short_lives: int = 0
     rest: bytes = b""  # of a line not ended yet
 
 
@@ -87,7 +87,7 @@ class Tree:
         self.guard.dismiss()
 
     def _start(self, child: Child) -> None:
-        child.started.append(time.monotonic())
+        child.started = time.monotonic()
         child.running = subprocess.Popen(
             child.command,
             env=dict(child.environment),
@@ -110,12 +110,12 @@ class Tree:
         if process.stdout is not None and not process.stdout.closed:
             self.selector.unregister(process.stdout)
             process.stdout.close()
-        now = time.monotonic()
-        often = len(child.started) == RESTARTS
-        if often and now - child.started[0] < RESTART_WINDOW:
+        is_short = time.monotonic() - child.started < SHORT_LIFE
+        child.short_lives = child.short_lives + 1 if is_short else 0
+        if child.short_lives == RESTARTS:
             raise TreeFailed(
-                f"The {child.name} process ended {RESTARTS} times within a minute "
-                f"({_how(process.returncode)}). Its last lines above say why."
+                f"The {child.name} process ended {RESTARTS} times, each soon after its "
+                f"start ({_how(process.returncode)}). Its last lines above say why."
             )
         self._say(child, f"ended ({_how(process.returncode)}), starting it again")
         # What it left behind must not work beside its successor.

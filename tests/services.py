@@ -2,7 +2,12 @@
 
 A test says its need by a marker (`needs_postgres`, `needs_redis`, `needs_chromium`).
 On a bare machine such a test is skipped and the last lines of the run name what was
-left out and why; with MUSTER_REQUIRE_SERVICES=1 (CI) the missing service fails it."""
+left out and why; with MUSTER_REQUIRE_SERVICES=1 (CI) the missing service fails it.
+A server is used only where its variable names it: one that happens to answer on this
+machine may be somebody's.
+
+Tests marked `exhaustive` (full crosses, many random histories, fault schedules) run
+with MUSTER_EXHAUSTIVE=1 alone, which is what `make test-all` sets."""
 
 from __future__ import annotations
 
@@ -16,11 +21,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-POSTGRES_URL = os.environ.get(
-    "MUSTER_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/test"
-)
-REDIS_URL = os.environ.get("MUSTER_TEST_REDIS", "redis://127.0.0.1:6379/5")
+POSTGRES_URL = os.environ.get("MUSTER_TEST_POSTGRES", "")
+REDIS_URL = os.environ.get("MUSTER_TEST_REDIS", "")
 REQUIRED = os.environ.get("MUSTER_REQUIRE_SERVICES", "") not in {"", "0"}
+EXHAUSTIVE = os.environ.get("MUSTER_EXHAUSTIVE", "") not in {"", "0"}
 CHROMIUM_NAMES = (
     "chromium",
     "chromium-browser",
@@ -34,11 +38,20 @@ ONE_DATABASE = ("tests/browser/", "tests/contract/", "tests/providers/")
 left_out: Counter[str] = Counter()
 
 
+def how_many(usual: int, exhaustive: int = 0, variable: str = "MUSTER_FUZZ") -> int:
+    """How many random cases a test takes: as many as the variable says; else `usual`,
+    or in `make test-all` the greater number `exhaustive`."""
+    asked = int(os.environ.get(variable) or 0)
+    return asked or (max(usual, exhaustive) if EXHAUSTIVE else usual)
+
+
 @functools.cache
 def missing_postgres() -> str:
     """Why PostgreSQL cannot be used, "" if it can."""
     import psycopg
 
+    if not POSTGRES_URL:
+        return "MUSTER_TEST_POSTGRES names none"
     try:
         psycopg.connect(POSTGRES_URL, connect_timeout=3).close()
     except psycopg.Error as error:
@@ -51,6 +64,8 @@ def missing_redis() -> str:
     """Why Redis cannot be used, "" if it can."""
     import redis
 
+    if not REDIS_URL:
+        return "MUSTER_TEST_REDIS names none"
     client = redis.Redis.from_url(REDIS_URL, socket_connect_timeout=3, socket_timeout=3)
     try:
         client.ping()
@@ -110,12 +125,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Drop tests without a database where `--only-database` asks for it."""
-    if not config.getoption("--only-database"):
-        return
-    dropped = [item for item in items if not _uses_database(item)]
-    config.hook.pytest_deselected(items=dropped)
-    items[:] = [item for item in items if _uses_database(item)]
+    """Drop tests without a database where `--only-database` asks for it, and the
+    exhaustive ones unless MUSTER_EXHAUSTIVE does."""
+    only_database = config.getoption("--only-database")
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    for item in items:
+        wanted = EXHAUSTIVE or item.get_closest_marker("exhaustive") is None
+        wanted = wanted and (not only_database or _uses_database(item))
+        (kept if wanted else dropped).append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+    items[:] = kept
 
 
 def _uses_database(item: pytest.Item) -> bool:
@@ -161,6 +182,7 @@ def main() -> int:
     """Print PostgreSQL's address for the run on it; 1 if there is none."""
     if reason := missing_postgres():
         if not REQUIRED:
+            sys.stderr.write(f"Not on PostgreSQL: {reason}.\n")
             return 1
         sys.exit(f"{reason}, and MUSTER_REQUIRE_SERVICES is set")
     sys.stdout.write(f"{POSTGRES_URL}\n")

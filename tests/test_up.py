@@ -149,8 +149,8 @@ def test_a_child_that_cannot_live_ends_all_with_one_sentence(
     # A broker that does not exist: worker and beat end at once, again and again.
     broken = {**env, "CELERY_BROKER_URL": "nonsense://x"}
     with running([*MANAGE, "up"], broken, tmp_path / "log") as up:
-        assert up.process.wait(60) == 1
-        assert "ended 5 times within a minute" in up.said
+        assert up.process.wait(300) == 1
+        assert "ended 5 times, each soon after its start (status" in up.said
     assert marked(Path(env["MUSTER_DATA"])) == set()
 
 

@@ -26,9 +26,11 @@ from tests.providers.hostile import yaml_bomb_documents
 
 def parse(data: bytes | str) -> Document:
     raw = data.encode() if isinstance(data, str) else data
-    started = time.monotonic()
+    # Of the processor, whatever else the machine does: the limit is looked at between
+    # two values, and the longest takes less than that again.
+    started = time.thread_time()
     document = parse_document("blob", raw)
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 2 * yamlio.MAX_SECONDS
     written = json.dumps(document.value, allow_nan=False)
     assert len(written) < 40_000_000
     assert "\\u0000" not in written

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-import os
 import struct
 import zlib
 from collections.abc import Mapping
@@ -19,11 +18,6 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 START = 1_600_000_000
-
-
-def how_many(usual: int) -> int:
-    """How many histories a test takes: as many as MUSTER_FUZZ says, else `usual`."""
-    return int(os.environ.get("MUSTER_FUZZ") or usual)
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ from tests.core.histories import (
     History,
     Tag,
     histories,
-    how_many,
     write_repository,
 )
 from tests.core.oracle import printed
 from tests.core.reading import read_repository
+from tests.services import how_many
 
 pytest.importorskip("gto", reason="gto, the oracle, is not installed")
 

@@ -23,7 +23,7 @@ from indexer.providers.errors import (
     Unavailable,
 )
 from indexer.providers.github import objects, reader
-from tests.core.histories import History, histories, how_many, write_repository
+from tests.core.histories import History, histories, write_repository
 from tests.providers import hostile
 from tests.providers.conftest import known_of
 from tests.providers.github.readers import (
@@ -38,6 +38,7 @@ from tests.providers.github.readers import (
 from tests.providers.github_server import GitHubServer, serve_github
 from tests.providers.object_store import open_store
 from tests.providers.raw_repository import PERSON, WHEN, RawRepository
+from tests.services import how_many
 
 SIGNATURE = b"-----BEGIN PGP SIGNATURE-----\n\niQEz\n=a\n-----END PGP SIGNATURE-----\n"
 

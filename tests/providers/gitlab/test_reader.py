@@ -16,7 +16,7 @@ from indexer.providers.errors import AccessDenied, NotFound, TooLarge, Unavailab
 from indexer.providers.git.reader import GitProvider
 from indexer.providers.gitlab import objects
 from indexer.providers.gitlab.reader import UNTOLD, GitLabProvider
-from tests.core.histories import History, histories, how_many, write_repository
+from tests.core.histories import History, histories, write_repository
 from tests.providers import hostile
 from tests.providers.conftest import known_of, read
 from tests.providers.gitlab.conftest import (
@@ -32,6 +32,7 @@ from tests.providers.raw_repository import (
     RawRepository,
     simple_repository,
 )
+from tests.services import how_many
 
 REST = "/api/v4/"
 

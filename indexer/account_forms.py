@@ -18,8 +18,8 @@ from indexer.accounts import (
 from indexer.connection_addresses import WishRefused, parse_place
 from indexer.forms import secret_field, text_field
 from indexer.models import Connection, ProviderToken
-from indexer.permissions import can_act
-from indexer.provider_tokens import keep_token, known_servers
+from indexer.permissions import can_act, can_manage
+from indexer.provider_tokens import keep_token, known_server, known_servers
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -118,8 +118,11 @@ class ProviderTokenForm(forms.Form):
                 kind = ANOTHER[data["server"]]
                 if not data["address"]:
                     raise WishRefused("address", "Enter the address of the server.")
-                place = parse_place(kind, data["address"], "")
-                kind, place = self.places.get(place.web_url, (kind, place))
+                if can_manage(self.user):
+                    place = parse_place(kind, data["address"], "")
+                    kind, place = self.places.get(place.web_url, (kind, place))
+                else:
+                    place = known_server(kind, data["address"])
             else:
                 kind, place = self.places[data["server"]]
             return keep_token(self.user, kind=kind, place=place, secret=data["secret"])

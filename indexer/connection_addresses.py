@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 
 from indexer.models import Connection
-from indexer.providers.addresses import CleanRemote
+from indexer.providers.addresses import CleanRemote, may_go_openly
 from indexer.providers.errors import AddressRefused
 from indexer.repositories import checked_remote
 
@@ -88,15 +88,16 @@ def parse_place(kind: str, address: str, owner: str) -> Place:
 def check_address(url: str) -> CleanRemote:
     """A server's address as this site allows it: https, unless private addresses are
     allowed, and leading nowhere private. Raises AddressRefused."""
-    if not url.startswith("https://") and not (
-        settings.MUSTER_ALLOW_PRIVATE and url.startswith("http://")
-    ):
-        raise AddressRefused(
-            "A token is sent over https only. Enter an address that begins with "
-            "https://."
-        )
+    allowed = settings.MUSTER_ALLOW_PRIVATE
+    in_the_open = AddressRefused(
+        "A token is sent over https only. Enter an address that begins with https://."
+    )
+    if not url.startswith("https://") and not (allowed and url.startswith("http://")):
+        raise in_the_open
     # The check is that of repositories, whose addresses have a path.
     remote = checked_remote(f"{url.rstrip('/')}/owner/name")
+    if remote.scheme == "http" and not may_go_openly(remote.addresses, allowed):
+        raise in_the_open
     if remote.username or remote.secret:
         raise AddressRefused(
             "The address holds a user name or a token. Enter the token in its own "

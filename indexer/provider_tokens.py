@@ -13,6 +13,7 @@ from indexer.connection_addresses import HOME, Place, WishRefused
 from indexer.connection_owner import found_api
 from indexer.crypto import WrongKey, decrypt, encrypt
 from indexer.models import Connection, ProviderToken
+from indexer.permissions import can_manage
 from indexer.providers.base import Ability, Host, Rights
 from indexer.providers.errors import ProviderError
 from indexer.providers.registry import host_for
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 MAX_SECRET = 4000
 WRITES = (Ability.TAGS, Ability.CONTENTS)
+# The one answer to whoever may not connect servers, whatever is at the address: else
+# they could look around the network of this site.
+UNKNOWN_SERVER = (
+    "Muster reads nothing at this server. Ask an admin to connect it; then it is in "
+    "the list."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,17 @@ def known_servers() -> list[tuple[str, Place]]:
         place = home_of(home)
         known.setdefault(place.web_url, (home.value, place))
     return list(known.values())
+
+
+def known_server(kind: str, address: str) -> Place:
+    """The server of this kind at an address as somebody typed it, if it is one of
+    `known_servers`; nobody is asked and no name is looked up. Raises WishRefused."""
+    typed = address.strip().rstrip("/")
+    url = typed if "://" in typed else f"https://{typed}"
+    for known_kind, place in known_servers():
+        if known_kind == kind and place.web_url.lower() == url.lower():
+            return place
+    raise WishRefused("address", UNKNOWN_SERVER)
 
 
 def home_of(kind: Connection.Kind) -> Place:
@@ -95,8 +113,11 @@ def host_of(token: ProviderToken) -> Host:
 
 def try_token(token: ProviderToken) -> Tested:
     """Ask whose it is and whether it may make tags and commits; write what was found
-    unless another was entered meanwhile."""
+    unless another was entered meanwhile. A server that no connection leads to any more
+    is asked for an admin only."""
     try:
+        if not can_manage(token.user):
+            known_server(token.kind, token.web_url)
         decrypt(token.secret)  # a lost key is said before anybody is asked
         _find_api(token)
         found = host_of(token).check()

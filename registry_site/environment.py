@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -42,6 +43,21 @@ class Environment:
         if value.strip().lower() in FALSE:
             return False
         raise ImproperlyConfigured(f"{name} is {value!r}; it is True or False.")
+
+    def networks(
+        self, name: str, default: bool
+    ) -> bool | tuple[IPv4Network | IPv6Network, ...]:
+        """True (all), False (none), or networks separated by commas."""
+        words = self.texts(name, [])
+        if len(words) <= 1 and "." not in "".join(words) and ":" not in "".join(words):
+            return self.flag(name, default)
+        try:
+            return tuple(ip_network(word) for word in words)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name}: {error}. It is True, False, or networks such as "
+                "10.0.0.0/8, fd00::/8."
+            ) from error
 
     def whole(self, name: str, default: int, least: int = 1) -> int:
         """A whole number, `least` or greater."""

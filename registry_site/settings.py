@@ -97,9 +97,10 @@ CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS", [])
 # What may be done ----------------------------------------------------------------
 # Who may read without signing in: everybody on this machine, or nobody.
 MUSTER_PUBLIC_READ = env.flag("MUSTER_PUBLIC_READ", EMBEDDED and LOOPBACK)
-# Paths of this machine, and addresses that are not public, as remotes.
+# Paths of this machine, and addresses that are not public (all, none, or those of
+# some networks), as remotes.
 MUSTER_ALLOW_LOCAL = env.flag("MUSTER_ALLOW_LOCAL", EMBEDDED)
-MUSTER_ALLOW_PRIVATE = env.flag("MUSTER_ALLOW_PRIVATE", EMBEDDED)
+MUSTER_ALLOW_PRIVATE = env.networks("MUSTER_ALLOW_PRIVATE", EMBEDDED)
 MUSTER_CRAWL_INTERVAL = timedelta(seconds=env.whole("MUSTER_CRAWL_INTERVAL", 300))
 # Of a connection: how often its provider is asked what was pushed to; how often for all
 # its repositories; and the longest that one is not looked at by itself, because a

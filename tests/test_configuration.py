@@ -135,6 +135,9 @@ def test_C8_the_embedded_secret_is_made_once_and_only_its_owner_reads_it(
         ("MUSTER_LEASE", "0", "MUSTER_LEASE is 0; it is at least 1"),
         ("MUSTER_CRAWL_INTERVAL", "-5", "MUSTER_CRAWL_INTERVAL is -5"),
         ("MUSTER_WAKE_INTERVAL", "nan", "MUSTER_WAKE_INTERVAL is nan"),
+        ("MUSTER_ALLOW_PRIVATE", "10.0.0.1/8", "MUSTER_ALLOW_PRIVATE: 10.0.0.1/8 has"),
+        ("MUSTER_ALLOW_PRIVATE", "all of them", "MUSTER_ALLOW_PRIVATE is 'all of"),
+        ("MUSTER_ALLOW_PRIVATE", "True, fd00::/8", "MUSTER_ALLOW_PRIVATE: 'True'"),
     ],
 )
 def test_a_value_that_makes_no_sense_stops_the_start_with_one_sentence(

@@ -12,6 +12,7 @@ import socket
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
 from indexer.providers.errors import AddressRefused, Unavailable
@@ -30,14 +31,20 @@ USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+@-]*", re.ASCII)
 HELPER = re.compile(r"[^/]*?::")
 NOT_IN_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
+IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+# Which addresses may be asked beside public ones: all (True), none (False), or those of
+# these networks.
+AllowPrivate: TypeAlias = bool | tuple[IPNetwork, ...]
+
 EXAMPLE = "Enter one such as https://github.com/owner/name."
 
 
 @dataclass(frozen=True, slots=True)
 class CleanRemote:
     """An address that may be read. `url` holds no credential (for ssh it keeps the
-    user's name, which is no secret there). `addresses` are the public IP addresses
-    to connect to, empty where private ones are allowed. `path` is set for a
+    user's name, which is no secret there). `addresses` are the IP addresses that were
+    checked, to connect to; empty where every address is allowed. `path` is set for a
     repository of this machine."""
 
     url: str
@@ -54,10 +61,14 @@ class CleanRemote:
 
 
 def parse_remote(
-    url: str, *, allow_local: bool, allow_private: bool, own_data: Path | None = None
+    url: str,
+    *,
+    allow_local: bool,
+    allow_private: AllowPrivate,
+    own_data: Path | None = None,
 ) -> CleanRemote:
     """Check an address as a person entered it. Raises AddressRefused with a sentence;
-    looks up the host's name unless private addresses are allowed. A path inside
+    looks up the host's name unless every address is allowed. A path inside
     `own_data` (our mirrors) is no repository of anybody."""
     url = url.strip()
     _refuse_odd_text(url)
@@ -82,8 +93,8 @@ def parse_remote(
     return _local(url, allow_local, own_data)
 
 
-def resolve_public(host: str, port: int) -> tuple[str, ...]:
-    """Every IP address of a host. Raises AddressRefused if any of them is private,
+def resolve(host: str, port: int, allow_private: AllowPrivate) -> tuple[str, ...]:
+    """Every IP address of a host. Raises AddressRefused if any of them is not allowed,
     Unavailable if there is none."""
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -93,12 +104,34 @@ def resolve_public(host: str, port: int) -> tuple[str, ...]:
         ) from error
     found = tuple(dict.fromkeys(str(answer[4][0]).split("%")[0] for answer in answers))
     for address in found:
-        if not is_public(address):
+        if not (
+            allow_private is True
+            or is_public(address)
+            or is_listed(address, allow_private)
+        ):
             raise AddressRefused(
                 f"{host} leads to {address}, which is not a public address. An "
                 "administrator can allow such addresses with MUSTER_ALLOW_PRIVATE."
             )
     return found
+
+
+def is_listed(address: str, allow_private: AllowPrivate) -> bool:
+    """Whether an IP address is in one of the networks that are allowed by name."""
+    if isinstance(allow_private, bool):
+        return False
+    ip: IPAddress = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return any(ip in network for network in allow_private)
+
+
+def may_go_openly(addresses: tuple[str, ...], allow_private: AllowPrivate) -> bool:
+    """Whether a secret may travel to these addresses over plain http: where all
+    addresses are allowed, or inside the networks that are."""
+    if isinstance(allow_private, bool):
+        return allow_private
+    return all(is_listed(address, allow_private) for address in addresses)
 
 
 def is_public(address: str) -> bool:
@@ -130,7 +163,7 @@ def guess_name(*parts: str) -> str:
     return name[:200].rstrip("-/") or "repository"
 
 
-def _global(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+def _global(ip: IPAddress) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
@@ -150,7 +183,7 @@ def _refuse_odd_text(url: str) -> None:
         )
 
 
-def _network(url: str, scheme: str, allow_private: bool) -> CleanRemote:
+def _network(url: str, scheme: str, allow_private: AllowPrivate) -> CleanRemote:
     # Nothing of what follows quotes the address: it may hold a credential.
     try:
         parts = urlsplit(url)
@@ -207,7 +240,7 @@ def _network(url: str, scheme: str, allow_private: bool) -> CleanRemote:
     )
 
 
-def _scp(url: str, match: re.Match[str], allow_private: bool) -> CleanRemote:
+def _scp(url: str, match: re.Match[str], allow_private: AllowPrivate) -> CleanRemote:
     user, path = match["user"] or "", match["path"]
     host = _host(match["host"])
     if user and not USER.fullmatch(user):
@@ -271,11 +304,11 @@ def _refuse_odd_userinfo(username: str, secret: str) -> None:
             raise AddressRefused("The user name or the password is malformed.")
 
 
-def _addresses(host: str, port: int, allow_private: bool) -> tuple[str, ...]:
-    if allow_private:
+def _addresses(host: str, port: int, allow_private: AllowPrivate) -> tuple[str, ...]:
+    if allow_private is True:
         return ()
     try:
-        return resolve_public(host, port)
+        return resolve(host, port, allow_private)
     except Unavailable as error:
         raise AddressRefused(error.sentence) from error
 

@@ -17,6 +17,7 @@ from indexer.core.snapshot import (
     GitTag,
     RepositorySnapshot,
 )
+from indexer.providers.addresses import AllowPrivate
 from indexer.providers.errors import ProviderError
 
 
@@ -32,7 +33,7 @@ class Remote:
     path: str = ""  # owner/name at its provider, where that is known
     provider_id: str = ""
     allow_local: bool = False
-    allow_private: bool = False
+    allow_private: AllowPrivate = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from urllib3.exceptions import HTTPError
 from indexer.budget_rules import ALL
 from indexer.budgets import Budget, waiting_sentence
 from indexer.providers import http_answers, http_limits
+from indexer.providers.addresses import AllowPrivate
 from indexer.providers.errors import (
     AccessDenied,
     AddressRefused,
@@ -39,7 +40,13 @@ from indexer.providers.errors import (
     TooLarge,
     Unavailable,
 )
-from indexer.providers.http_sockets import Adapter, Line, OutOfTime, Watch
+from indexer.providers.http_sockets import (
+    Adapter,
+    Line,
+    OutOfTime,
+    Watch,
+    refuse_openly,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +72,7 @@ class ProviderSession(requests.Session):
         *,
         place: str,
         budget: Budget,
-        allow_private: bool,
+        allow_private: AllowPrivate,
         seconds: float = SECONDS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
@@ -146,12 +153,11 @@ class ProviderSession(requests.Session):
                 f"A request for {self.place} was to go to another server; Muster sent "
                 "nothing."
             )
-        secret = any(name in request.headers for name in SECRET_HEADERS)
-        if secret and self._origin[0] == "http" and not self._line.allow_private:
-            raise AddressRefused(
-                "The address begins with http:, so the token would travel in the open. "
-                "Enter the https: address."
-            )
+        has_secret = any(name in request.headers for name in SECRET_HEADERS)
+        if has_secret and self._origin[0] == "http":
+            # The networks that are allowed by name are looked at when it connects.
+            refuse_openly((), self._line.allow_private)
+        self._line.has_secret = has_secret
 
     def _exchange(
         self, request: requests.PreparedRequest, watch: Watch

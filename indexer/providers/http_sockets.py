@@ -24,8 +24,8 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from indexer.providers.addresses import resolve_public
-from indexer.providers.errors import Unavailable
+from indexer.providers.addresses import AllowPrivate, may_go_openly, resolve
+from indexer.providers.errors import AddressRefused
 
 CONNECT_SECONDS = 10.0  # for one address of a host that has several
 
@@ -86,11 +86,12 @@ class Watch:
 
 class Line(threading.local):
     """What the connections of a session must know. The watch is that of the request
-    which this thread is making."""
+    which this thread is making, and `has_secret` whether it carries one."""
 
     watch: Watch
+    has_secret = False
 
-    def __init__(self, *, allow_private: bool) -> None:
+    def __init__(self, *, allow_private: AllowPrivate) -> None:
         self.allow_private = allow_private
 
 
@@ -153,20 +154,31 @@ class _PlainConnection(HTTPConnection):
         super().__init__(*arguments, **options)
         self._line = line
 
+    is_open = True  # anybody on the way reads what goes over it
+
     def connect(self) -> None:
         super().connect()
         self._line.watch.look_at(self.sock)
+        self._check_secret()
 
     def request(self, *arguments: Any, **options: Any) -> None:
         self._line.watch.look_at(self.sock)  # of an earlier request
+        self._check_secret()
         super().request(*arguments, **options)
 
     def _new_conn(self) -> socket.socket:
         return _connect(self, self._line)
 
+    def _check_secret(self) -> None:
+        """Before anything is sent: may a secret travel to where this leads?"""
+        if self.is_open and self._line.has_secret and self.sock is not None:
+            refuse_openly((self.sock.getpeername()[0],), self._line.allow_private)
+
 
 class _TLSConnection(_PlainConnection, HTTPSConnection):
     """The same over TLS."""
+
+    is_open = False
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -202,8 +214,17 @@ def _connect(connection: HTTPConnection, line: Line) -> socket.socket:
     raise failed
 
 
+def refuse_openly(addresses: tuple[str, ...], allow_private: AllowPrivate) -> None:
+    """Raise AddressRefused for a secret that would travel in the open."""
+    if not may_go_openly(addresses, allow_private):
+        raise AddressRefused(
+            "The address begins with http:, so the token would travel in the open. "
+            "Enter the https: address."
+        )
+
+
 def _resolve(
-    host: str, port: int, allow_private: bool, watch: Watch
+    host: str, port: int, allow_private: AllowPrivate, watch: Watch
 ) -> tuple[str, ...]:
     """The addresses of a host. The system's resolver has a time limit of its own
     which may be beyond ours, so it is asked in a thread that can be left behind."""
@@ -212,7 +233,7 @@ def _resolve(
 
     def ask() -> None:
         try:
-            found.append(_addresses(host, port, allow_private))
+            found.append(resolve(host, port, allow_private))
         except Exception as error:
             failed.append(error)
 
@@ -224,18 +245,6 @@ def _resolve(
     if not found:
         raise OutOfTime
     return found[0]
-
-
-def _addresses(host: str, port: int, allow_private: bool) -> tuple[str, ...]:
-    if not allow_private:
-        return resolve_public(host, port)
-    try:
-        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise Unavailable(
-            f"The name {host} could not be resolved. Check the address and the network."
-        ) from error
-    return tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 
 def _shut_down(made: socket.socket | None) -> None:

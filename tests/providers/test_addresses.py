@@ -1,21 +1,26 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from indexer.providers.addresses import (
+    AllowPrivate,
     CleanRemote,
     guess_name,
     is_public,
+    may_go_openly,
     parse_remote,
 )
 from indexer.providers.errors import AddressRefused
 from tests.providers.raw_repository import simple_repository
 
 
-def parse(url: str, *, local: bool = False, private: bool = True) -> CleanRemote:
+def parse(
+    url: str, *, local: bool = False, private: AllowPrivate = True
+) -> CleanRemote:
     return parse_remote(url, allow_local=local, allow_private=private)
 
 
@@ -202,6 +207,49 @@ def test_a_host_without_an_address_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(socket, "getaddrinfo", nothing)
     with pytest.raises(AddressRefused, match="could not be resolved"):
         parse("https://nowhere.example/x", private=False)
+
+
+OURS = (ip_network("10.20.0.0/16"), ip_network("fd00:20::/32"))
+
+
+@pytest.mark.parametrize(
+    ("found", "refused"),
+    [
+        (("10.20.3.4",), ""),
+        (("::ffff:10.20.3.4",), ""),
+        (("fd00:20::1", "10.20.0.1"), ""),
+        (("93.184.215.14", "10.20.3.4"), ""),
+        (("10.21.0.1",), "10.21.0.1"),
+        (("10.20.3.4", "169.254.169.254"), "169.254.169.254"),
+        (("127.0.0.1",), "127.0.0.1"),
+        (("::1",), "::1"),
+    ],
+)
+def test_S1_of_private_addresses_those_of_the_listed_networks_are_allowed(
+    monkeypatch: pytest.MonkeyPatch, found: tuple[str, ...], refused: str
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", answers(*found))
+    if refused:
+        with pytest.raises(AddressRefused, match=f"leads to {refused}, "):
+            parse("https://git.example.org/x/y", private=OURS)
+    else:
+        assert parse("https://git.example.org/x/y", private=OURS).addresses == found
+
+
+@pytest.mark.parametrize(
+    ("allowed", "found", "openly"),
+    [
+        (True, (), True),
+        (False, (), False),
+        (False, ("93.184.215.14",), False),
+        (OURS, ("10.20.3.4", "fd00:20::1"), True),
+        (OURS, ("10.20.3.4", "93.184.215.14"), False),
+    ],
+)
+def test_a_secret_goes_over_plain_http_inside_the_listed_networks_only(
+    allowed: AllowPrivate, found: tuple[str, ...], openly: bool
+) -> None:
+    assert may_go_openly(found, allowed) is openly
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -391,6 +392,21 @@ def test_a_password_does_not_travel_in_the_open(
     provider = provider_of("http://example.org/o/n", secret=CANARY, allow_private=False)
     with pytest.raises(AddressRefused, match="in the open"):
         provider.fetch_listing()
+
+
+def test_S1_a_repository_in_a_listed_network_is_read_and_no_other(
+    provider_of: ProviderOf, git_server: GitServer
+) -> None:
+    path = simple_repository(git_server.root / "repo").path
+    url = git_server.url_of(path)
+    inside = (ip_network("127.0.0.0/8"),)
+    listing = provider_of(url, secret=CANARY, allow_private=inside).fetch_listing()
+    assert listing.tags
+    git_server.requests.clear()
+    elsewhere = (ip_network("10.0.0.0/8"),)
+    with pytest.raises(AddressRefused):
+        provider_of(url, allow_private=elsewhere).fetch_listing()
+    assert git_server.requests == []
 
 
 @pytest.mark.parametrize("fault", ["hang", "drip"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -257,6 +258,23 @@ def test_a_token_is_not_sent_in_the_open_unless_private_addresses_are_allowed(
             )
         assert wired.connections == 0
         assert session.get(wired.url).json() == {}
+
+
+def test_a_token_goes_over_plain_http_into_a_listed_network_only(
+    session_of: SessionOf, public_loopback: str
+) -> None:
+    """Also over a connection that was opened for a request without one."""
+    listed = (ip_network("127.0.0.1/32"),)
+    secret = {"Authorization": CANARY}
+    with wire(public_loopback) as wired, wire("127.0.0.1") as inside:
+        session = session_of(wired.url, allow_private=listed)
+        wired.say(reply(end=End.KEEP))
+        assert session.get(wired.url).json() == {}
+        refusal(AddressRefused, session, wired.url, headers=secret, match="in the open")
+        assert CANARY not in repr(wired.asked)
+        session = session_of(inside.url, allow_private=listed)
+        assert session.get(inside.url, headers=secret).json() == {}
+        assert CANARY in repr(inside.asked)
 
 
 def test_S8_no_proxy_netrc_or_cookie_has_a_say(

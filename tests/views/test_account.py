@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from cryptography.fernet import Fernet
@@ -22,7 +25,7 @@ from indexer.permissions import can_act, can_manage, can_read, role_of
 from indexer.sign_in import ALLOWED
 from tests.providers.github_server import GitHubServer
 from tests.views.addresses import CONNECTION
-from tests.views.connection_rows import TOKEN
+from tests.views.connection_rows import TOKEN, make_connection
 from tests.views.dom import text_of
 
 ADD = "/account/providers/add"
@@ -44,6 +47,16 @@ def edith(db: None) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+@pytest.fixture
+def ours(db: None, server: GitHubServer) -> GitHubServer:
+    """A server that an admin connected."""
+    address = server.url.partition("://")[2]
+    make_connection(
+        uuid=uuid4(), web_url=server.url, api_url=f"{server.url}/api/v3", server=address
+    )
+    return server
 
 
 def token_of(name: str, **fields: Any) -> ProviderToken:
@@ -216,6 +229,7 @@ def enter(client: Client, server: str, secret: str, address: str = "") -> str:
     return shown.content.decode()
 
 
+@pytest.mark.usefixtures("ours")
 def test_a_token_is_entered_tested_and_forgotten(
     edith: Client, server: GitHubServer
 ) -> None:
@@ -250,6 +264,52 @@ def test_a_token_goes_to_its_own_server_only(
     assert ProviderToken.objects.get().api_url == connected.api_url
 
 
+def test_an_admin_enters_one_for_a_server_that_is_not_connected_yet(
+    alice: Client, server: GitHubServer
+) -> None:
+    server.add_token(CANARY, "repo")
+    assert "notice-error" not in enter(alice, "another-github", CANARY, server.url)
+    assert ProviderToken.objects.get().tested_at is not None
+
+
+def test_S1_an_editor_cannot_look_around_the_network(
+    edith: Client, server: GitHubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server, a closed port, a name that does not exist: one answer for all, and
+    nobody is asked, not even for an address."""
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *names, **_: asked.append(names))
+    said = set()
+    for address in (
+        server.url,
+        server.url.removeprefix("http://"),
+        "http://127.0.0.1:9",
+        "https://10.0.0.7",
+        "https://no.such.host.invalid",
+        "ftp://x",
+        "https://[",
+    ):
+        form = {"server": "another-github", "address": address, "secret": CANARY}
+        shown = edith.post(ADD, form)
+        assert shown.status_code == 422
+        said.add(shown.content.decode().replace(address, "").replace("&#x27;", ""))
+    # What differs is what was typed and the form's own secret.
+    assert len({re.sub(r'"[\w/+=]{64}"', "", page) for page in said}) == 1
+    assert "Ask an admin to connect it" in said.pop()
+    assert (asked, server.requests) == ([], [])
+    assert not ProviderToken.objects.exists()
+
+
+def test_S1_nor_by_a_token_whose_server_is_not_connected_any_more(
+    edith: Client, server: GitHubServer
+) -> None:
+    token_of("edith", web_url=server.url, api_url=f"{server.url}/api/v3")
+    shown = edith.post(TEST, follow=True).content.decode()
+    assert "Ask an admin to connect it" in shown
+    assert server.requests == []
+
+
+@pytest.mark.usefixtures("ours")
 def test_a_token_the_server_refuses_is_said(
     edith: Client, server: GitHubServer
 ) -> None:
@@ -279,7 +339,7 @@ def test_what_is_no_server_or_token_is_refused(
     assert not ProviderToken.objects.exists()
 
 
-def test_S1_private_addresses_are_not_asked(edith: Client, settings: Settings) -> None:
+def test_S1_private_addresses_are_not_asked(alice: Client, settings: Settings) -> None:
     settings.MUSTER_ALLOW_PRIVATE = False
     for address in (
         "http://127.0.0.1:9",
@@ -287,9 +347,10 @@ def test_S1_private_addresses_are_not_asked(edith: Client, settings: Settings) -
         "https://169.254.169.254",
     ):
         form = {"server": "another-github", "address": address, "secret": CANARY}
-        assert edith.post(ADD, form).status_code == 422
+        assert alice.post(ADD, form).status_code == 422
 
 
+@pytest.mark.usefixtures("ours")
 def test_K1_a_persons_token_is_kept_encrypted_and_shown_nowhere(
     alice: Client, edith: Client, server: GitHubServer
 ) -> None:
@@ -328,7 +389,7 @@ def test_K1_a_lost_key_is_said_and_the_page_still_comes(
     edith: Client, settings: Settings
 ) -> None:
     settings.MUSTER_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
-    token_of("edith")
+    token_of("edith", web_url="https://github.com")
     settings.MUSTER_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     shown = edith.post(TEST, follow=True)
     assert "cannot be decrypted" in text_of(shown.content.decode())

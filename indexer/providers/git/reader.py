@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from indexer.core.snapshot import RepositorySnapshot
-from indexer.providers.addresses import CleanRemote, parse_remote
+from indexer.providers.addresses import CleanRemote, may_go_openly, parse_remote
 from indexer.providers.base import Known, Listing, Progress, Remote, no_progress
 from indexer.providers.errors import (
     AddressRefused,
@@ -130,7 +130,11 @@ class GitProvider:
             raise
         secret = remote.secret or clean.secret
         username = remote.username or clean.username
-        if secret and clean.scheme == "http" and not remote.allow_private:
+        if (
+            secret
+            and clean.scheme == "http"
+            and not may_go_openly(clean.addresses, remote.allow_private)
+        ):
             raise AddressRefused(
                 "The address begins with http:, so the password would travel in the "
                 "open. Enter the https: address."

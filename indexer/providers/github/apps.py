@@ -15,6 +15,7 @@ from github import Auth
 from jwt.exceptions import PyJWTError
 
 from indexer.budgets import Budget
+from indexer.providers.addresses import AllowPrivate
 from indexer.providers.base import Ability, Right
 from indexer.providers.errors import AccessDenied, NotFound, ProviderError
 from indexer.providers.github.client import GitHubClient, segment
@@ -68,7 +69,7 @@ class GitHubApp:
         app_id: str,
         private_key: str,
         budget: Budget,
-        allow_private: bool,
+        allow_private: AllowPrivate,
     ) -> None:
         self._app_id = app_id.strip()
         self._client = GitHubClient(

@@ -18,6 +18,7 @@ from github import Auth
 
 from indexer.budgets import Budget
 from indexer.providers import http_answers
+from indexer.providers.addresses import AllowPrivate
 from indexer.providers.base import Progress, no_progress
 from indexer.providers.errors import (
     AccessDenied,
@@ -67,7 +68,7 @@ class GitHubClient:
         *,
         token: str,
         budget: Budget,
-        allow_private: bool,
+        allow_private: AllowPrivate,
         bearer: str = "",
     ) -> None:
         self.api_url = api_url.rstrip("/")

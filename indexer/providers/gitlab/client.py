@@ -17,6 +17,7 @@ import requests
 from gitlab.exceptions import GitlabError
 
 from indexer.budgets import Budget
+from indexer.providers.addresses import AllowPrivate
 from indexer.providers.base import Progress, no_progress
 from indexer.providers.errors import (
     AddressRefused,
@@ -52,7 +53,7 @@ class GitLabClient:
     method raises only `errors.ProviderError`."""
 
     def __init__(
-        self, api_url: str, *, token: str, budget: Budget, allow_private: bool
+        self, api_url: str, *, token: str, budget: Budget, allow_private: AllowPrivate
     ) -> None:
         self.api_url = api_url.rstrip("/")
         if not self.api_url.endswith(API):

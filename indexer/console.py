@@ -1,4 +1,4 @@
-"""What commands print while and after a crawl."""
+"""What commands print while and after they work."""
 
 from __future__ import annotations
 
@@ -46,6 +46,19 @@ class CrawlLine:
         if self.width:
             self.out.write(f"\r{' ' * self.width}\r", ending="")
             self.width = 0
+
+
+class SlowLine(CrawlLine):
+    """The same for what is done in a moment mostly: it says nothing in the first
+    second."""
+
+    def __init__(self, out: OutputWrapper, name: str) -> None:
+        super().__init__(out, name)
+        self.quiet_until = time.monotonic() + 1
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        if time.monotonic() > self.quiet_until:
+            super().__call__(phase, done, total)
 
 
 def crawl_here(

@@ -53,17 +53,23 @@ def decrypt(token: str) -> str:
         ) from None
 
 
+def keys() -> list[str]:
+    """Our keys, the first of which encrypts. Raises ImproperlyConfigured if there are
+    none."""
+    given: list[str] = list(getattr(settings, "MUSTER_ENCRYPTION_KEYS", ()))
+    if given:
+        return given
+    if not settings.EMBEDDED:
+        raise ImproperlyConfigured(
+            "MUSTER_ENCRYPTION_KEYS is missing. With DEBUG=False set it (or "
+            f"MUSTER_ENCRYPTION_KEYS_FILE) before storing a credential. {HOW}"
+        )
+    return [_kept_key(Path(settings.MUSTER_DATA) / KEY_FILE)]
+
+
 def _fernet() -> MultiFernet:
-    keys: list[str] = list(getattr(settings, "MUSTER_ENCRYPTION_KEYS", ()))
-    if not keys:
-        if not settings.EMBEDDED:
-            raise ImproperlyConfigured(
-                "MUSTER_ENCRYPTION_KEYS is missing. With DEBUG=False set it (or "
-                f"MUSTER_ENCRYPTION_KEYS_FILE) before storing a credential. {HOW}"
-            )
-        keys = [_kept_key(Path(settings.MUSTER_DATA) / KEY_FILE)]
     try:
-        return MultiFernet([Fernet(key) for key in keys])
+        return MultiFernet([Fernet(key) for key in keys()])
     except ValueError:
         raise ImproperlyConfigured(
             "MUSTER_ENCRYPTION_KEYS holds something that is no key: each is 32 bytes "

@@ -1,11 +1,11 @@
 # One image for web, worker and scheduler; compose.yaml says which is which.
-FROM python:3.11-slim-bookworm AS packages
+FROM python:3.11.15-slim-bookworm@sha256:d29f48a31a8b408ed19272ca1e7b10ebae13b240a27e862d3d4217c528e2e0c3 AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /venv
-COPY requirements.txt constraints.txt /tmp/
-RUN /venv/bin/pip install --requirement /tmp/requirements.txt
+COPY requirements.lock /tmp/
+RUN /venv/bin/pip install --require-hashes --requirement /tmp/requirements.lock
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11.15-slim-bookworm@sha256:d29f48a31a8b408ed19272ca1e7b10ebae13b240a27e862d3d4217c528e2e0c3
 # git and ssh read the repositories; nothing else is needed.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends git openssh-client ca-certificates \

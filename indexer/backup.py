@@ -240,8 +240,9 @@ class Backup:
         unknown = sorted(set(self.migrations) - set(known))
         if unknown:
             raise BackupRefused(
-                f"This backup was made by a newer Muster (with {'.'.join(unknown[0])}). "
-                "Restore it with that one, or a later one. Nothing was changed."
+                "This backup was made by a newer Muster, with the migration "
+                f"{'.'.join(unknown[0])}. Restore it with that one, or a later one. "
+                "Nothing was changed."
             )
         return header
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Iterator
 from importlib import metadata
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from typing import Any
 
 import pytest
-from packaging.requirements import Requirement
+from packaging.markers import default_environment
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,31 +25,23 @@ TOOLS = {"pip", "setuptools", "wheel"}
 RUNTIME = "requirements.txt"
 
 
-def listed(name: str) -> Iterator[Requirement]:
-    """The requirements a file of ours lists."""
-    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
-        text = line.partition("#")[0].strip()
-        if text and not text.startswith("-"):
-            yield Requirement(text)
+def load_lock() -> Any:
+    """The program that writes the lock files, and knows what needs what."""
+    loader = SourceFileLoader("lock", str(ROOT / ".ci/lock"))
+    spec = importlib.util.spec_from_loader("lock", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
 
 
-def needed(requirements: Iterator[Requirement]) -> set[str]:
-    """The canonical names of these packages and of all they require here."""
-    found: set[str] = set()
-    asked = deque(requirements)
-    seen: set[tuple[str, str]] = set()
-    while asked:
-        requirement = asked.popleft()
-        name = canonicalize_name(requirement.name)
-        for extra in ("", *sorted(requirement.extras)):
-            if (name, extra) in seen:
-                continue
-            seen.add((name, extra))
-            found.add(name)
-            for text in metadata.requires(requirement.name) or ():
-                inner = Requirement(text)
-                if inner.marker is None or inner.marker.evaluate({"extra": extra}):
-                    asked.append(inner)
+lock = load_lock()
+
+
+def needed(*names: str) -> set[str]:
+    """The canonical names of what these files of ours list and of all that it requires
+    here."""
+    found: set[str] = lock.needed(names, default_environment())
     return found
 
 
@@ -54,7 +49,7 @@ def pins() -> dict[str, str]:
     """Every pinned version, by canonical name."""
     pinned: dict[str, str] = {}
     for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
-        for requirement in listed(name):
+        for requirement in lock.listed(name):
             if requirement.marker and not requirement.marker.evaluate():
                 continue  # for another Python
             (specifier,) = requirement.specifier
@@ -67,9 +62,7 @@ def pins() -> dict[str, str]:
 
 def test_V1_every_package_we_need_is_pinned_to_what_is_installed() -> None:
     pinned = pins()
-    everything = needed(listed("requirements.txt")) | needed(
-        listed("requirements-dev.txt")
-    )
+    everything = needed("requirements.txt", "requirements-dev.txt")
     assert everything - set(pinned) - TOOLS == set(), "add them to constraints.txt"
     wrong = {
         name: (pinned[name], metadata.version(name))
@@ -78,6 +71,57 @@ def test_V1_every_package_we_need_is_pinned_to_what_is_installed() -> None:
     }
     assert not wrong, "pinned, installed"
     assert set(pinned) - everything == set(), "pinned, but nobody needs it"
+
+
+def test_V1_the_lock_files_hold_every_pin_for_every_machine_and_nothing_else() -> None:
+    checked = subprocess.run(
+        [sys.executable, str(ROOT / ".ci/lock"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_V1_whatever_is_installed_is_installed_by_its_digest() -> None:
+    """pip refuses a file with another one, and a package that is not listed."""
+    for name in (".ci/venv", "Dockerfile"):
+        text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+        installs = re.findall(r"pip install .*", text)
+        assert installs, name
+        for line in installs:
+            assert "--require-hashes" in line, name
+            assert ".lock" in line, name
+    for name in lock.LOCKS:
+        for line, digests in lock.kept(name).items():
+            assert all(re.fullmatch("[0-9a-f]{64}", one) for one in digests), line
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ("click==8.5.1", "does not fit click==8.5.1, click==8.5.2"),
+        ("vine==5.1.0", "Pin them in constraints.txt: vine"),
+    ],
+)
+def test_a_lock_that_does_not_fit_the_pins_is_one_sentence(
+    tmp_path: Path, changed: str, said: str
+) -> None:
+    (tmp_path / ".ci").mkdir()
+    for name in (".ci/lock", *lock.LOCKS, "requirements-dev.txt", "requirements.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert changed in pinned
+    other = "click==8.5.2" if changed.startswith("click") else ""
+    (tmp_path / "constraints.txt").write_text(pinned.replace(changed, other))
+    checked = subprocess.run(
+        [sys.executable, str(tmp_path / ".ci/lock"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 1
+    assert said in checked.stderr
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
@@ -89,7 +133,7 @@ def test_every_requirement_says_why(name: str) -> None:
 
 def test_what_we_import_by_name_we_pin_by_name() -> None:
     """A package that only another one requires may go with that one's next version."""
-    own = {canonicalize_name(requirement.name) for requirement in listed(RUNTIME)}
+    own = {canonicalize_name(requirement.name) for requirement in lock.listed(RUNTIME)}
     by_module = metadata.packages_distributions()
     imported = {
         module
@@ -119,7 +163,7 @@ def modules(path: Path) -> Iterator[str]:
 def test_V1_the_site_and_both_queues_start_with_the_runtime_packages_alone(
     tmp_path: Path,
 ) -> None:
-    allowed = needed(listed("requirements.txt"))
+    allowed = needed(RUNTIME)
     by_module = metadata.packages_distributions()
     refused = sorted(
         module

@@ -40,17 +40,18 @@ format: ## Rewrite the files in the house style
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-# The containers run as a user of their own: the files are readable, the folder is not.
+# The containers run as users of their own: the files are readable, the folder is not.
 secrets: ## Make random keys for compose.yaml under secrets/ (keeps existing ones)
-	@test ! -e secrets || { echo "secrets/ exists already."; exit 1; }
-	@mkdir -m 0700 secrets && cd secrets && python3 -c "import base64, os, secrets; \
-	  password = secrets.token_hex(24); \
-	  url = f'postgres://muster:{password}@db:5432/muster'; \
+	@mkdir -p -m 0700 secrets && cd secrets && python3 -c "import base64, os, secrets; \
+	  owner = f'postgres://muster:{secrets.token_hex(24)}@db:5432/muster'; \
 	  files = {'secret_key': secrets.token_urlsafe(50), \
 	    'encryption_keys': base64.urlsafe_b64encode(os.urandom(32)).decode(), \
-	    'postgres_password': password, 'database_url': url}; \
-	  [open(name, 'w').write(text) for name, text in files.items()]" \
-	  && chmod 0444 * && echo "Made secrets/: keep a copy, it holds the only keys."
+	    'postgres_password': secrets.token_hex(24), 'database_url': owner}; \
+	  made = [name for name in files if not os.path.exists(name)]; \
+	  [open(name, 'x').write(files[name]) for name in made]; \
+	  [os.chmod(name, 0o444) for name in made]; \
+	  print('Made', ', '.join('secrets/' + name for name in made) + \
+	    ': keep a copy, they are the only keys.' if made else 'nothing: all are there.')"
 
 clean: ## Remove .venv and caches; var/ with your data stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis staticfiles

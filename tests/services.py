@@ -1,8 +1,9 @@
 """What the tests need from the machine, and what happens where it is missing.
 
-A test says its need by a marker (`needs_postgres`, `needs_redis`, `needs_chromium`).
-On a bare machine such a test is skipped and the last lines of the run name what was
-left out and why; with MUSTER_REQUIRE_SERVICES=1 (CI) the missing service fails it.
+A test says its need by a marker (`needs_postgres`, `needs_redis`, `needs_chromium`,
+`needs_caddy`). On a bare machine such a test is skipped and the last lines of the run
+name what was left out and why; with MUSTER_REQUIRE_SERVICES=1 (CI) the missing service
+fails it.
 A server is used only where its variable names it: one that happens to answer on this
 machine may be somebody's.
 
@@ -90,7 +91,14 @@ def missing_chromium() -> str:
     return "" if chromium_path() else "Chromium is not installed"
 
 
+@functools.cache
+def missing_caddy() -> str:
+    """Why no proxy can be tried, "" if one can."""
+    return "" if shutil.which("caddy") else "Caddy is not installed"
+
+
 NEEDS = {
+    "needs_caddy": missing_caddy,
     "needs_postgres": missing_postgres,
     "needs_redis": missing_redis,
     "needs_chromium": missing_chromium,

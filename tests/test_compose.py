@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -43,12 +44,50 @@ def test_every_service_is_checked_and_none_has_rights_it_does_not_need() -> None
     services = compose()["services"]
     for name, service in services.items():
         assert "no-new-privileges:true" in service["security_opt"], name
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
         if name != "migrate":  # it ends
             assert service["healthcheck"]["test"], name
-    for name in OURS:
-        assert services[name]["read_only"] is True, name
-        assert services[name]["cap_drop"] == ["ALL"], name
-        assert services[name]["init"] is True, name
+    assert [name for name, service in services.items() if "cap_add" in service] == [
+        "proxy"
+    ]
+    assert all(services[name]["init"] is True for name in OURS)
+    # The images' own users need no right to change to them.
+    assert (services["db"]["user"], services["redis"]["user"]) == ("postgres", "redis")
+
+
+def test_no_service_takes_more_than_its_share_of_the_machine() -> None:
+    for name, service in compose()["services"].items():
+        for limit in ("mem_limit", "cpus", "pids_limit"):
+            value = re.sub(r"\$\{\w+:-(.*)\}", r"\1", str(service[limit]))
+            assert re.fullmatch(r"[\d.]+[mg]?", value), (name, limit)
+        # Docker refuses more than there are.
+        cpus = re.sub(r"\$\{\w+:-(.*)\}", r"\1", str(service["cpus"]))
+        assert float(cpus) <= 1, name
+
+
+def test_every_image_is_named_by_its_digest() -> None:
+    pinned = r"[a-z]+:\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}"
+    for name, service in compose()["services"].items():
+        if name not in OURS:
+            assert re.fullmatch(pinned, service["image"]), name
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    bases = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    assert len(bases) == 2
+    assert all(re.fullmatch(pinned, base) for base in bases)
+    assert len(set(bases)) == 1
+
+
+def test_only_the_proxy_is_reached_from_outside() -> None:
+    everything = compose()
+    services = everything["services"]
+    assert [name for name, service in services.items() if "ports" in service] == [
+        "proxy"
+    ]
+    assert everything["networks"]["inside"] == {"internal": True}
+    for name in ("db", "redis", "beat", "migrate"):
+        assert services[name]["networks"] == ["inside"], name
+    assert services["proxy"]["networks"] == ["outside"]
 
 
 def test_no_secret_stands_in_compose_or_in_the_image() -> None:
@@ -84,17 +123,26 @@ def test_make_secrets_makes_every_key_that_compose_names(tmp_path: Path) -> None
     }
     assert {path.name for path in (tmp_path / "secrets").iterdir()} == set(keys)
     text = {name: path.read_text() for name, path in keys.items()}
-    assert text["database_url"].count(f":{text['postgres_password']}@db:5432/") == 1
+    assert re.fullmatch(
+        "postgres://muster:[0-9a-f]{48}@db:5432/muster", text["database_url"]
+    )
+    # The superuser's password is nobody else's.
+    assert text["postgres_password"] not in text["database_url"]
     assert len(text["secret_key"]) >= 50
     assert Fernet(text["encryption_keys"])
     for name in OURS:
         service = everything["services"][name]
         given = service["environment"]["MUSTER_ENCRYPTION_KEYS_FILE"]
         assert given.removeprefix("/run/secrets/") in service["secrets"]
-    # Keys that are there are never written over.
-    again = subprocess.run(["make", "secrets"], cwd=tmp_path, check=False)
-    assert again.returncode != 0
-    assert keys["secret_key"].read_text() == text["secret_key"]
+    # Keys that are there are never written over; one that is missing is made.
+    keys["secret_key"].unlink()
+    again = subprocess.run(
+        ["make", "secrets"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert again.stdout.startswith("Made secrets/secret_key:")
+    for name, path in keys.items():
+        assert (path.read_text() == text[name]) is (name != "secret_key")
+        assert path.stat().st_mode & 0o777 == 0o444
 
 
 def test_the_image_holds_what_runs_and_no_more() -> None:
@@ -217,18 +265,54 @@ class Deployment:
 
 
 @pytest.fixture
-def database_url() -> Iterator[str]:
-    """A PostgreSQL database of our own."""
+def superuser_url() -> Iterator[str]:
+    """A PostgreSQL database of our own, as its superuser sees it; and no role of its
+    name."""
     name = f"muster_compose_{os.getpid()}"
-    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
-        sql.Identifier(name)
-    )
+    drop = [
+        sql.SQL(text).format(sql.Identifier(name))
+        for text in (
+            "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+            "DROP ROLE IF EXISTS {}",
+        )
+    ]
     with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
-        connection.execute(drop)
+        for statement in drop:
+            connection.execute(statement)
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     yield f"{POSTGRES_URL.rpartition('/')[0]}/{name}"
     with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
-        connection.execute(drop)
+        for statement in drop:
+            connection.execute(statement)
+
+
+def make_owner(superuser_url: str, folder: Path) -> str:
+    """Run deploy/owner.sh as PostgreSQL's image does. The address of the database for
+    the role it made."""
+    parts = urlsplit(superuser_url)
+    name = parts.path[1:]
+    url = f"postgres://{name}:s3cr3t@{parts.hostname}:{parts.port or 5432}/{name}"
+    secret = folder / "database_url"
+    secret.write_text(url)
+    subprocess.run(
+        ["sh", "-euc", f". {shlex.quote(str(ROOT / 'deploy/owner.sh'))}"],
+        env={
+            "PATH": os.environ["PATH"],
+            "PGHOST": parts.hostname or "",
+            "PGPORT": str(parts.port or 5432),
+            "PGPASSWORD": parts.password or "",
+            "POSTGRES_USER": parts.username or "",
+            "DATABASE_URL_FILE": str(secret),
+        },
+        check=True,
+    )
+    return url
+
+
+@pytest.fixture
+def database_url(superuser_url: str, tmp_path: Path) -> str:
+    """The database for the role that owns it, which is no superuser."""
+    return make_owner(superuser_url, tmp_path)
 
 
 @pytest.fixture
@@ -257,6 +341,41 @@ def registry(folder: Path, *tags: str) -> Path:
     subprocess.run([*git, "symbolic-ref", "HEAD", "refs/heads/main"], check=True)
     subprocess.run([*git, "fast-import", "--quiet"], input=stream, check=True)
     return folder
+
+
+@pytest.mark.needs_postgres
+def test_the_role_that_muster_signs_in_with_owns_its_tables_and_nothing_else(
+    superuser_url: str, tmp_path: Path
+) -> None:
+    """Also where the superuser made them, as in an installation of before; and running
+    the script again changes nothing."""
+    site = Deployment(tmp_path, superuser_url)
+    assert site.run(site.command("migrate")).returncode == 0
+    for _ in range(2):
+        url = make_owner(superuser_url, tmp_path)
+    with psycopg.connect(superuser_url) as connection:
+        owners = connection.execute(
+            "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class "
+            "WHERE relnamespace = 'public'::regnamespace"
+        ).fetchall()
+        rights = connection.execute(
+            "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls "
+            "FROM pg_roles WHERE rolname = %s",
+            [urlsplit(url).username],
+        ).fetchone()
+    assert owners == [(urlsplit(url).username,)]
+    assert rights == (False,) * 5
+    (tmp_path / "secrets/database_url").write_text(url)
+    for back in ("zero", None):
+        arguments = [
+            "python",
+            "manage.py",
+            "migrate",
+            "indexer",
+            *([back] if back else []),
+        ]
+        done = site.run(arguments)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.needs_postgres

@@ -40,6 +40,11 @@ def act() -> None:
     actions.resume_open()
 
 
+@shared_task(name="muster.alive")
+def alive() -> None:
+    """Nothing: that it began says that the worker works (registry_site/alive.py)."""
+
+
 @shared_task(name="muster.tidy", expires=600)
 def tidy() -> None:
     """Remove what nobody needs any more."""

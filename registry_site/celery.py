@@ -9,9 +9,10 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init, worker_ready
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from registry_site import file_queue
+from registry_site import alive, file_queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_site.settings")
 app = Celery("muster")
@@ -29,6 +30,14 @@ if broker_url.startswith("filesystem:"):
     for name in ("data_folder_in", "data_folder_out", "control_folder"):
         folder = Path(app.conf.broker_transport_options[name])
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+if app.conf.worker_direct:
+    alive.install(
+        app,
+        Path(settings.MUSTER_ALIVE_FILE),
+        every=settings.MUSTER_WAKE_INTERVAL.total_seconds(),
+        longest=settings.CELERY_TASK_TIME_LIMIT,
+    )
 
 
 @worker_ready.connect

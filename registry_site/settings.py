@@ -240,6 +240,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
 if CELERY_BROKER_URL.startswith("filesystem:"):
     # Orders to workers are broadcasts, which files are slow and untidy at.
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+# Of a worker, for its health check: touched whenever a task begins.
+MUSTER_ALIVE_FILE = env.text("MUSTER_ALIVE_FILE", "")
+CELERY_WORKER_DIRECT = bool(MUSTER_ALIVE_FILE)  # a queue for each worker alone
 # Beat keeps no file: each entry is due a first time one interval after the start.
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "wake workers for what is owed": {

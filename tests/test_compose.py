@@ -25,6 +25,7 @@ from cryptography.fernet import Fernet
 from psycopg import sql
 from ruamel.yaml import YAML
 
+from indexer.processes import processes
 from tests.services import POSTGRES_URL, REDIS_URL, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,6 +163,7 @@ class Deployment:
         self.port = free_port()
         self.services = compose()["services"]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.more: dict[str, str] = {}  # in the environment
         secrets = folder / "secrets"
         for name in ("tmp", "data", "secrets"):
             (folder / name).mkdir()
@@ -198,6 +200,7 @@ class Deployment:
             "HOSTNAME": socket.gethostname(),
             **{name: self.here(str(value)) for name, value in declared.items()},
             "MUSTER_ALLOW_LOCAL": "True",  # the repository of the test is a folder
+            **self.more,
         }
 
     def command(self, service: str) -> list[str]:
@@ -376,6 +379,52 @@ def test_the_role_that_muster_signs_in_with_owns_its_tables_and_nothing_else(
         ]
         done = site.run(arguments)
         assert done.returncode == 0, done.stderr
+
+
+def worker_children(deployment: Deployment) -> list[int]:
+    """The processes of the worker's pool."""
+    main = deployment.processes["worker"].pid
+    return [pid for pid, (parent, _, _) in processes().items() if parent == main]
+
+
+@pytest.mark.needs_postgres
+@pytest.mark.needs_redis
+@pytest.mark.slow
+def test_a_worker_that_hangs_or_takes_no_messages_is_not_healthy(
+    deployment: Deployment,
+) -> None:
+    """Though its main process answers."""
+    assert deployment.run(deployment.command("migrate")).returncode == 0
+    deployment.more = {"MUSTER_WAKE_INTERVAL": "1"}  # how often it asks itself
+    deployment.start("worker")
+    deployment.places["-mmin -12"] = "-newermt -2seconds"  # how long it may be silent
+    name = f"celery@{socket.gethostname()}"
+    ask = [sys.executable, "-m", "celery", "--app=registry_site.celery"]
+
+    def healthy() -> bool:
+        return deployment.is_healthy("worker")
+
+    def becomes_unhealthy() -> None:
+        deployment.wait("nothing is begun any more", lambda: not healthy(), 30)
+        ping = deployment.run([*ask, "inspect", "ping", f"--destination={name}"])
+        assert "pong" in ping.stdout, ping.stderr
+        assert not healthy()
+
+    deployment.wait("the worker begins its own tasks", healthy, 60)
+    children = worker_children(deployment)
+    assert len(children) == 2
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        becomes_unhealthy()
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGCONT)
+    deployment.wait("the pool works again", healthy, 60)
+    for queue in ("celery", f"{name}.dq2"):
+        deployment.run([*ask, "control", "cancel_consumer", queue])
+    becomes_unhealthy()
+    assert deployment.stop() == {"worker": 0}
 
 
 @pytest.mark.needs_postgres

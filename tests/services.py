@@ -35,6 +35,43 @@ CHROMIUM_NAMES = (
 
 # Tests that use the database and that its kind makes no difference to: one is enough.
 ONE_DATABASE = ("tests/browser/", "tests/contract/", "tests/providers/")
+# What another kind of database can change: how rows are written and compared, paging,
+# search, query counts, leases and races, triggers, odd text. These run on PostgreSQL
+# always; the others that use a database do in `make test-all`.
+BOTH_DATABASES = (
+    "tests/actions/test_dropped",
+    "tests/actions/test_log_",
+    "tests/actions/test_together",
+    "tests/api/test_history",
+    "tests/api/test_models",
+    "tests/hooks/test_once",
+    "tests/models/",
+    "tests/test_additions",
+    "tests/test_backup",
+    "tests/test_budgets",
+    "tests/test_catalog",
+    "tests/test_cost",
+    "tests/test_crawl",
+    "tests/test_discovery",
+    "tests/test_dropped",
+    "tests/test_exports",
+    "tests/test_growth",
+    "tests/test_history",
+    "tests/test_ingest",
+    "tests/test_jobs",
+    "tests/test_polling",
+    "tests/test_resolve",
+    "tests/test_snapshot_rows",
+    "tests/test_stages",
+    "tests/test_turns",
+    "tests/views/test_action_log",
+    "tests/views/test_dashboard",
+    "tests/views/test_history",
+    "tests/views/test_hostile_text",
+    "tests/views/test_plain_text",
+    "tests/views/test_query_counts",
+    "tests/views/test_sign_in",
+)
 
 left_out: Counter[str] = Counter()
 
@@ -149,6 +186,8 @@ def pytest_collection_modifyitems(
 
 def _uses_database(item: pytest.Item) -> bool:
     if item.nodeid.startswith(ONE_DATABASE):
+        return False
+    if not EXHAUSTIVE and not item.nodeid.startswith(BOTH_DATABASES):
         return False
     fixtures = getattr(item, "fixturenames", ())
     return item.get_closest_marker("django_db") is not None or bool(

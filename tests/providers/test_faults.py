@@ -27,6 +27,7 @@ from indexer.providers.errors import (
     ProviderError,
     Unavailable,
 )
+from indexer.providers.git.mirror import open_mirror
 from tests.providers.conftest import ProviderOf, known_of, read
 from tests.providers.git_server import GitServer
 from tests.providers.raw_repository import RawRepository, simple_repository
@@ -111,6 +112,43 @@ def test_F_G4_a_damaged_mirror_is_made_again(
     left = [p.name for p in (tmp_path / "mirrors").rglob("*") if "tmp_" in p.name]
     assert not left
     assert not list((tmp_path / "mirrors").rglob("*.lock"))
+
+
+def test_a_fetch_leaves_no_word_of_a_promisor_behind(
+    provider_of: ProviderOf, git_server: GitServer, tmp_path: Path
+) -> None:
+    """Whoever reads the mirror would go and ask it for what is missing."""
+    repository = simple_repository(git_server.root / "repo")
+    provider = provider_of(git_server.url_of(repository.path))
+    config = tmp_path / "mirrors" / "1" / "config"
+    first = read(provider)
+    assert "remote" not in config.read_text()
+    # As an older Muster left it, or git where it was killed.
+    subprocess.run(
+        ["git", "config", "--file", config, "remote.origin.promisor", "true"],
+        check=True,
+    )
+    assert read(provider, known_of(first)) == first
+    repository.version("churn@v9.0.0", repository.refs[b"refs/heads/main"])
+    repository.finish()
+    assert len(read(provider, known_of(first)).tags) == 4
+    assert "remote" not in config.read_text()
+
+
+def test_a_mirror_that_is_made_by_half_is_made_again(
+    provider_of: ProviderOf, tmp_path: Path
+) -> None:
+    """Whatever an `init` had not made when it was killed."""
+    repository = simple_repository(tmp_path / "repo", tags=1)
+    provider = provider_of(repository.path)
+    mirror = tmp_path / "mirrors" / "1"
+    open_mirror(mirror, object_format="sha1", borrow_from=None)
+    expected = read(provider_of(repository.path, mirror=tmp_path / "other"))
+    for name in sorted(str(part.relative_to(mirror)) for part in mirror.rglob("*")):
+        subprocess.run(["rm", "-r", mirror], check=True)
+        open_mirror(mirror, object_format="sha1", borrow_from=None)
+        subprocess.run(["rm", "-r", mirror / name], check=True)
+        assert read(provider) == expected, name
 
 
 def test_F_G2_a_reader_killed_at_any_point_leaves_nothing_in_the_way(

@@ -144,9 +144,7 @@ def fetch(
         *network_config(connection),
         f"remote.origin.url={connection.url}",
         "remote.origin.tagOpt=--no-tags",
-        # Only while fetching: a reader that knows of no promisor asks nobody for
-        # what is missing.
-        *(("remote.origin.promisor=true",) if filtered else ()),
+        *(_promisor(filtered) if filtered else ()),
     )
     with _Process(
         config,
@@ -187,6 +185,15 @@ def push_ref(
 
     The remote is asked which commits it has (`push.negotiate`), so that what is new
     alone is sent, though we have no more than one commit of it here."""
+def _promisor(filtered: str) -> tuple[str, ...]:
+    """Only while fetching: a reader that knows of no promisor asks nobody for what is
+    missing. Without both of these git would write them into the mirror."""
+    return (
+        "remote.origin.promisor=true",
+        f"remote.origin.partialclonefilter={filtered}",
+    )
+
+
     command = [
         "push",
         "--porcelain",

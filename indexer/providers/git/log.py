@@ -273,8 +273,6 @@ class _Commits:
             raise self._damaged() from None
 
     def _fetch(self, commit_id: str, depth: int) -> None:
-        config = self._folder / "config"
-        before = config.read_bytes()
         try:
             command.fetch(
                 self._folder,
@@ -295,10 +293,6 @@ class _Commits:
             if is_odd and is_worth_a_second_try(error):
                 raise _Damaged(meaning) from None
             raise meaning from None
-        finally:
-            # Git writes there that the remote has what is missing; whoever reads
-            # would go and ask for it.
-            config.write_bytes(before)
         self._join()
         if depth > 1:
             (self._folder / NEWEST).write_text(commit_id, encoding="ascii")

@@ -7,6 +7,7 @@ hook. Whoever holds the repository's lease is the only one to use its mirror."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -93,6 +94,17 @@ def _clear_leftovers(path: Path) -> None:
                 shutil.rmtree(left)
             else:
                 left.unlink(missing_ok=True)
+    _forget_remote(path / "config")
+
+
+def _forget_remote(config: Path) -> None:
+    """Let no reader go and ask a remote for what is missing: a git that was killed may
+    have left one, and an older Muster did."""
+    kept, found, _ = config.read_text(encoding="utf-8").partition("[remote ")
+    if found:
+        written = config.with_name("muster-config.lock")
+        written.write_text(kept, encoding="utf-8")
+        os.replace(written, config)
 
 
 def _borrow(path: Path, source: Path | None) -> None:

@@ -195,8 +195,6 @@ def fetch_more(
     have: str = "",
 ) -> None:
     """Fetch an object into a workshop; see command.fetch."""
-    config = mirror / "config"
-    before = config.read_bytes()
     command.fetch(
         mirror,
         connection,
@@ -206,9 +204,6 @@ def fetch_more(
         have=have,
         seconds=SECONDS,
     )
-    # Git wrote there that the remote has what is missing; a push would go and fetch
-    # all of it.
-    config.write_bytes(before)
 
 
 def check_report(report: str, said: str, where: str, what: str) -> None:

@@ -32,6 +32,7 @@ class GitServer:
     hang: bool = False  # accept and say nothing
     drip: bool = False  # a byte a second
     truncate: int = 0  # cut packs after so many bytes
+    configuration: tuple[str, ...] = ()  # of its git: `name=value`
     lose_push: bool = False  # take what is pushed, and break off without a word
     lose_all_after: bool = False  # and from then on answer everything with 502
     challenge: str = "Basic realm=tests"
@@ -125,7 +126,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _backend(self, body: bytes) -> None:
         status, headers, content = run_backend(
-            self.git.root, self.command, self.path, dict(self.headers.items()), body
+            self.git.root,
+            self.command,
+            self.path,
+            dict(self.headers.items()),
+            body,
+            *self.git.configuration,
         )
         if self.git.lose_push and self.path.endswith("/git-receive-pack"):
             self.git.status = 502 if self.git.lose_all_after else 0

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import signal
 import tempfile
@@ -53,6 +54,14 @@ WATCHED = (
 )
 
 
+# How git tells that a process which it began was killed. What stands behind `remote:`
+# happened there.
+CHILD_KILLED = re.compile(r"^(?!remote:).* died of signal (\d+)", re.MULTILINE)
+OWN_STATUSES = frozenset({1, 128})  # with which git itself ends when it fails
+USAGE = 129  # and where it does not know an option
+LAST_SIGNAL = 64
+
+
 class GitFailed(Exception):
     """A git command did not end well. `stderr` holds no credential."""
 
@@ -63,6 +72,25 @@ class GitFailed(Exception):
         self.stderr = stderr
         self.late = late
 
+    @property
+    def signal(self) -> int:
+        """By which signal git, or a process that it began, was killed; 0: by none. What
+        it said then is no word about what it read."""
+        status = self.status or 0
+        if status < 0:
+            return -status
+        # As the shell tells it that runs beside a watcher (WATCHED).
+        if USAGE < status <= 128 + LAST_SIGNAL:
+            return status - 128
+        found = CHILD_KILLED.search(self.stderr)
+        return int(found[1]) if found else 0
+
+    @property
+    def is_own_word(self) -> bool:
+        """Whether git came to an end of its own, so that what it says of an object it
+        found out by reading it."""
+        return not self.late and not self.signal and self.status in OWN_STATUSES
+
 
 def ls_remote(
     connection: Connection, *, seconds: float, refs: Sequence[str] = ()
@@ -71,7 +99,7 @@ def ls_remote(
     `*?[`) and what HEAD points to, in one round trip. Git's own format:
     `ref: TARGET\\tHEAD`, then `ID\\tREF` lines, peeled ones with `^{}`."""
     command = ["ls-remote", "--symref", *upload_pack_option(connection)]
-    with _Process(
+    with Process(
         network_config(connection),
         [*command, "--", connection.url, *refs],
         seconds=seconds,
@@ -83,7 +111,7 @@ def ls_remote(
 def speaks_git(connection: Connection, *, seconds: float) -> bool:
     """Whether it was a Git server that listed no refs. An empty answer of anything
     else (a proxy, a login page) looks to git like an empty repository."""
-    with _Process(
+    with Process(
         network_config(connection),
         [
             "ls-remote",
@@ -103,7 +131,7 @@ def speaks_git(connection: Connection, *, seconds: float) -> bool:
 def init(mirror: Path, object_format: str, *, seconds: float = 30) -> None:
     """Make an empty bare repository at `mirror`, without hooks or samples."""
     command = ["init", "--quiet", "--bare", "--template=", "--initial-branch=main"]
-    with _Process(
+    with Process(
         QUIET, [*command, f"--object-format={object_format}", "--", str(mirror)],
         seconds=seconds,
     ) as process:  # fmt: skip
@@ -146,7 +174,7 @@ def fetch(
         "remote.origin.tagOpt=--no-tags",
         *(_promisor(filtered) if filtered else ()),
     )
-    with _Process(
+    with Process(
         config,
         [*command, *upload_pack_option(connection), "--stdin", "--", "origin"],
         seconds=seconds,
@@ -157,9 +185,18 @@ def fetch(
         process.read_all(64 * 1024)
 
 
+def _promisor(filtered: str) -> tuple[str, ...]:
+    """Only while fetching: a reader that knows of no promisor asks nobody for what is
+    missing. Without both of these git would write them into the mirror."""
+    return (
+        "remote.origin.promisor=true",
+        f"remote.origin.partialclonefilter={filtered}",
+    )
+
+
 def hash_object(mirror: Path, kind: str, body: bytes, *, seconds: float = 30) -> str:
     """Put an object into a repository of ours; its id."""
-    with _Process(
+    with Process(
         QUIET,
         ["hash-object", "-w", "-t", kind, "--stdin"],
         seconds=seconds,
@@ -185,15 +222,6 @@ def push_ref(
 
     The remote is asked which commits it has (`push.negotiate`), so that what is new
     alone is sent, though we have no more than one commit of it here."""
-def _promisor(filtered: str) -> tuple[str, ...]:
-    """Only while fetching: a reader that knows of no promisor asks nobody for what is
-    missing. Without both of these git would write them into the mirror."""
-    return (
-        "remote.origin.promisor=true",
-        f"remote.origin.partialclonefilter={filtered}",
-    )
-
-
     command = [
         "push",
         "--porcelain",
@@ -207,7 +235,7 @@ def _promisor(filtered: str) -> tuple[str, ...]:
     config = (*network_config(connection), "push.negotiate=true")
     report = b""
     try:
-        with _Process(
+        with Process(
             config,
             [
                 *command,
@@ -232,7 +260,7 @@ def _promisor(filtered: str) -> tuple[str, ...]:
 def is_ancestor(mirror: Path, first: str, later: str, *, seconds: float = 30) -> bool:
     """Whether a commit is among those on which another stands, or is that one."""
     try:
-        with _Process(
+        with Process(
             QUIET,
             ["merge-base", "--is-ancestor", first, later],
             seconds=seconds,
@@ -240,9 +268,9 @@ def is_ancestor(mirror: Path, first: str, later: str, *, seconds: float = 30) ->
         ) as process:
             process.read_all(1024)
     except GitFailed as error:
-        if error.status == 1 and not error.late:
+        if error.is_own_word and error.status == 1 and not error.stderr.strip():
             return False
-        raise
+        raise  # one that could not be read is no answer
     return True
 
 
@@ -250,7 +278,7 @@ def rev_list(
     mirror: Path, tip: str, *, skip: int, most: int, seconds: float = 30
 ) -> list[str]:
     """Ids of the commits from `tip` back, newest first, as far as they are there."""
-    with _Process(
+    with Process(
         QUIET,
         ["rev-list", f"--skip={skip}", f"--max-count={most}", "--end-of-options", tip],
         seconds=seconds,
@@ -262,23 +290,23 @@ def rev_list(
 @contextlib.contextmanager
 def cat_file(
     mirror: Path, object_ids: Iterable[str], *, check: bool, seconds: float
-) -> Iterator[IO[bytes]]:
-    """The objects of these ids, in order, as `cat-file --batch` writes them; with
-    `check` only their headers."""
+) -> Iterator[Process]:
+    """A git that writes the objects of these ids, in order, as `cat-file --batch` does;
+    with `check` only their headers. What it `said` is there at its end."""
     mode = "--batch-check" if check else "--batch"
-    with _Process(
+    with Process(
         QUIET,
         ["cat-file", mode, "--buffer"],
         seconds=seconds,
         mirror=mirror,
         stdin=object_ids,
     ) as process:
-        yield process.stdout
+        yield process
 
 
 def version() -> tuple[int, ...]:
     """The version of git, such as (2, 39, 5). Raises GitMissing."""
-    with _Process(QUIET, ["version"], seconds=30) as process:
+    with Process(QUIET, ["version"], seconds=30) as process:
         words = process.read_all(1024).decode("ascii", "replace").split()
     numbers = words[2].split(".") if len(words) > 2 else []
     return tuple(int(number) for number in numbers[:3] if number.isdigit())
@@ -304,7 +332,7 @@ def _load_git() -> type[Git]:
     return Git
 
 
-class _Process:
+class Process:
     """A running git: a context manager that leaves no process behind, and raises
     GitFailed if git failed or ran out of time."""
 
@@ -380,11 +408,11 @@ class _Process:
         self._process.stderr.close()
         self._kept.close()
         if self._late or (kind is None and status != 0):
-            raise GitFailed(
-                self.verb, status, self._scrubbed(), late=self._late
-            ) from None
+            raise GitFailed(self.verb, status, self.said, late=self._late) from None
 
-    def _scrubbed(self) -> str:
+    @property
+    def said(self) -> str:
+        """What git wrote to `stderr`, at its end; without the credential."""
         text = self.stderr.decode("utf-8", "replace").replace("\0", "\ufffd")
         for secret in {self._secret, quote(self._secret, safe="")} - {""}:
             text = text.replace(secret, "[hidden]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import signal
 from collections.abc import Callable
 
 from indexer.providers.errors import (
@@ -24,6 +25,7 @@ Sentence = Callable[[str, str], ProviderError]  # where, what git said
 # In this order: what git said, and what it means. {where} is the host or the path.
 LIMITED = r"returned error: 429"
 DISK_FULL = r"No space left on device|Disk quota exceeded"
+NOT_STARTED = frozenset({126, 127})  # statuses of a shell, and of `env`
 MEANINGS: tuple[tuple[str, type[ProviderError], str], ...] = (
     (
         DISK_FULL,
@@ -118,7 +120,7 @@ MEANINGS: tuple[tuple[str, type[ProviderError], str], ...] = (
         r"dumb http|does not support (shallow|filter)|"
         r"Server does not (support|allow)|valid: is this a git repository|"
         r"unknown object format|mismatched algorithms|bad line length character|"
-        r"invalid advertisement|protocol error: (bad|unexpected)|"
+        r"invalid advertisement|protocol error: (bad (?!pack header)|unexpected)|"
         r"bad config line|unknown repository extension|Expected git repo version",
         BadPayload,
         "{where} does not answer as a Git server that Muster can read. Check that "
@@ -134,7 +136,8 @@ MEANINGS: tuple[tuple[str, type[ProviderError], str], ...] = (
     (
         r"returned error: (408|5\d\d)|hung up unexpectedly|early EOF|Connection reset|"
         r"disconnect|Empty reply|transfer closed|RPC failed|unexpected EOF|"
-        r"unable to access|expected (flush|')|invalid index-pack output|fetch-pack",
+        r"unable to access|expected (flush|')|invalid index-pack output|fetch-pack|"
+        r"bad pack header|Could not read from remote repository",
         Unavailable,
         "{where} broke off in the middle of its answer. Muster tries again later.",
     ),
@@ -155,6 +158,17 @@ def explain(failure: GitFailed, connection: Connection) -> ProviderError:
         return Unavailable(
             _capital(f"{where} did not answer in time. Muster tries again later.")
         )
+    if failure.signal not in {0, signal.SIGXFSZ}:  # the latter is a limit of ours
+        return Unavailable(
+            f"Git was killed while it worked for {where} (signal {failure.signal}). "
+            "Perhaps the machine that runs Muster is short of memory. Muster tries "
+            "again later."
+        )
+    if failure.status in NOT_STARTED:
+        return Unavailable(
+            f"Git could not be started on the machine that runs Muster, so {where} was "
+            "not read. Muster tries again later."
+        )
     for pattern, kind, sentence in MEANINGS:
         if re.search(pattern, failure.stderr):
             return kind(_capital(sentence.format(where=where)), status=status)
@@ -171,10 +185,13 @@ def is_disk_full(failure: GitFailed) -> bool:
     return re.search(DISK_FULL, failure.stderr) is not None
 
 
+# A word about an object names it. Git says “could not read” of a remote that was
+# killed as well, and a server that ran out of memory speaks of “possible corruption”.
 ONE_OBJECT = (
-    r"not our ref|unadvertised object|bad object|corruption on the remote side|"
-    r"[Cc]ould not (read|parse)|unable to (read|parse)|not a (commit|tag|blob|tree)|"
-    r"missing (necessary )?objects"
+    r"(?m)^(?=.*[0-9a-f]{40})(?:remote: )?(?:fatal|error): .*"
+    r"(?:not our ref|unadvertised object|bad (?:tree )?object|corrupt|missing|"
+    r"[Cc]ould not (?:read|parse)|unable to (?:read|parse|unpack)|"
+    r"not a (?:commit|tag|blob|tree))"
 )
 DAMAGED_MIRROR = (
     r"corrupt|bad pack|does not match index|index-pack|shallow|did not send all|"
@@ -182,16 +199,67 @@ DAMAGED_MIRROR = (
 )
 
 
+UNREAD = (
+    r"cannot be accessed|Cannot allocate memory|Out of memory|Too many open files|"
+    r"Input/output error|Stale file handle|mmap failed"
+)
+
+
 def may_be_one_object(failure: GitFailed) -> bool:
     """Whether a fetch may have failed over some of its objects only: gone since they
     were listed, or unreadable at the remote."""
-    return not failure.late and re.search(ONE_OBJECT, failure.stderr) is not None
+    return failure.is_own_word and re.search(ONE_OBJECT, failure.stderr) is not None
 
 
 def is_worth_a_second_try(failure: GitFailed) -> bool:
     """Whether fresh refs or a fresh mirror may mend what failed."""
     return may_be_one_object(failure) or (
-        not failure.late and re.search(DAMAGED_MIRROR, failure.stderr) is not None
+        failure.is_own_word and re.search(DAMAGED_MIRROR, failure.stderr) is not None
+    )
+
+
+# How git ends by itself when it comes upon something that it was not made for.
+CRASHES = frozenset(
+    {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV}
+)
+
+
+def was_stopped(failure: GitFailed) -> bool:
+    """Whether git was ended from outside, so that nothing it read is to blame."""
+    return failure.late or (failure.signal != 0 and failure.signal not in CRASHES)
+
+
+def is_damaged(failure: GitFailed, object_id: str) -> bool:
+    """Whether git died of this object, which it was reading."""
+    return failure.is_own_word and any(
+        line.startswith(("fatal: ", "error: "))
+        and (object_id in line or line == "fatal: invalid object type")
+        for line in failure.stderr.splitlines()
+    )
+
+
+def was_not_read(stderr: str) -> bool:
+    """Whether git may have called an object missing that it could not look at."""
+    return re.search(UNREAD, stderr) is not None
+
+
+def explain_mirror(failure: GitFailed, connection: Connection) -> ProviderError:
+    """What went wrong with what is on this machine: a mirror that was made anew, or a
+    repository that lends its objects."""
+    if failure.signal or is_disk_full(failure):
+        return explain(failure, connection)
+    if failure.late:
+        return Unavailable("Reading the mirror took too long.")
+    said = last_words(failure.stderr)
+    why = f" Git says “{said}”." if said else ""
+    if connection.scheme == "file":
+        return Unavailable(
+            f"The repository at {connection.url} could not be read.{why} Run git fsck "
+            "there, and check the disk of the machine that runs Muster."
+        )
+    return Unavailable(
+        "The mirror of this repository could not be read, not even after it was made "
+        f"anew.{why} Check the disk of the machine that runs Muster."
     )
 
 

@@ -35,7 +35,12 @@ from indexer.providers.file_writing import (
 )
 from indexer.providers.git import command
 from indexer.providers.git.command import GitFailed
-from indexer.providers.git.failures import explain, last_words, place
+from indexer.providers.git.failures import (
+    explain,
+    is_disk_full,
+    last_words,
+    place,
+)
 from indexer.providers.git.hardening import Connection
 from indexer.providers.git.listing import parse_listing
 from indexer.providers.git.objects import read_bodies, read_headers
@@ -224,7 +229,7 @@ def _make_commit(mirror: Path, connection: Connection, order: FileOrder) -> str:
         body = format_commit_object(order, made.id)
         return command.hash_object(mirror, "commit", body)
     except GitFailed as error:
-        if error.late:
+        if not error.is_own_word or is_disk_full(error):
             raise
         raise Refused(
             f"A folder on the way to {order.path} is damaged, and Git makes no new one "

@@ -37,6 +37,7 @@ from indexer.providers.git.failures import (
     is_disk_full,
     is_worth_a_second_try,
     place,
+    was_stopped,
 )
 from indexer.providers.git.hardening import Connection
 from indexer.providers.git.mirror import objects_of, open_mirror, remove_mirror
@@ -172,7 +173,10 @@ class CommitLog:
         except GitFailed as error:
             if error.late:
                 raise _too_long() from None
-            raise explain(error, connection) from None
+            meaning = explain(error, connection)
+            if error.verb == "cat-file" and not was_stopped(error):
+                raise _Damaged(meaning) from None
+            raise meaning from None
 
     @contextmanager
     def _place(self, clean: CleanRemote) -> Iterator[Path]:
@@ -268,7 +272,7 @@ class _Commits:
         try:
             return command.rev_list(self._folder, tip, skip=0, most=most)
         except GitFailed as error:
-            if error.late or is_disk_full(error):
+            if not error.is_own_word or is_disk_full(error):
                 raise
             raise self._damaged() from None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Collection, Generator, Sequence
 from pathlib import Path
 from typing import IO, TypeVar
@@ -9,10 +11,11 @@ from typing import IO, TypeVar
 from indexer.core.snapshot import ObjectType
 from indexer.providers.git import command
 from indexer.providers.git.command import GitFailed
+from indexer.providers.git.failures import is_damaged, was_not_read
 from indexer.providers.objects import Body, Header
 
-SECONDS = 300.0
-MAX_RESTARTS = 50  # damaged objects of one repository that we step over
+SECONDS = 300.0  # for one reading, with all that is stepped over
+MAX_DAMAGED = 1_000  # objects that one reading steps over
 
 T = TypeVar("T")
 
@@ -45,57 +48,74 @@ def _each(
     check: bool,
 ) -> Generator[T, None, None]:
     """What `read` makes of each object that is there, in order. Git dies of a damaged
-    one: it is stepped over, and git started again behind it."""
+    one, and names it: it is stepped over, and git started again behind it. An answer
+    that ends early for any other reason raises GitFailed: what was not read is neither
+    missing nor damaged."""
     todo = list(object_ids)
-    for _ in range(MAX_RESTARTS):
+    end = time.monotonic() + SECONDS
+    for _ in range(MAX_DAMAGED + 1):
         if not todo:
-            break
-        done = 0
+            return
+        done, missing = 0, False
         try:
-            with command.cat_file(mirror, todo, check=check, seconds=SECONDS) as out:
+            seconds = max(end - time.monotonic(), 1.0)
+            with (
+                command.cat_file(mirror, todo, check=check, seconds=seconds) as git,
+                contextlib.suppress(_EndsEarly),  # why, git says at its end
+            ):
                 for wanted in todo:
-                    header = _read_header(out, wanted)
-                    found = None if header is None else (read(out, wanted, header),)
+                    header = _read_header(git.stdout, wanted)
+                    found = None
+                    if header is not None:
+                        found = (read(git.stdout, wanted, header),)
                     done += 1
                     if found:
                         yield found[0]
-        except (GitFailed, _Damaged) as error:
-            if isinstance(error, GitFailed) and error.late:
+                    else:
+                        missing = True
+        except GitFailed as error:
+            left_out = missing and was_not_read(error.stderr)
+            if left_out or done == len(todo) or not is_damaged(error, todo[done]):
                 raise
             todo = todo[done + 1 :]
         else:
-            break
+            if done < len(todo) or (missing and was_not_read(git.said)):
+                raise GitFailed("cat-file", 0, git.said, late=False)
+            return
+    too_many = f"fatal: more than {MAX_DAMAGED} objects are damaged"
+    raise GitFailed("cat-file", 0, too_many, late=False)
 
 
 def _header_of(_: IO[bytes], wanted: str, header: Header) -> tuple[str, Header]:
     return wanted, header
 
 
-class _Damaged(Exception):
-    """Git broke off in the middle of an object."""
+class _EndsEarly(Exception):
+    """Git wrote less than was asked for."""
 
 
 def _read_header(out: IO[bytes], wanted: str) -> Header | None:
     line = out.readline(256)
     words = line.split()
-    if not line.endswith(b"\n") or not words or words[0] != wanted.encode("ascii"):
-        raise _Damaged
-    if len(words) != 3:
-        return None  # "ID missing"
-    return Header(TYPES[words[1]], int(words[2]))
+    if line.endswith(b"\n") and words and words[0] == wanted.encode("ascii"):
+        if len(words) == 3 and words[1] in TYPES:
+            return Header(TYPES[words[1]], int(words[2]))
+        if words[1:] == [b"missing"]:
+            return None
+    raise _EndsEarly
 
 
 def _read_body(out: IO[bytes], wanted: str, header: Header, limit: int) -> Body:
     if header.size <= limit:
         data = out.read(header.size + 1)  # and the line feed after the object
         if len(data) != header.size + 1:
-            raise _Damaged
+            raise _EndsEarly
         return Body(wanted, header.type, data[:-1], False)
     data = out.read(limit)
     left = header.size + 1 - limit
     while left > 0:
         piece = out.read(min(left, 1024 * 1024))
         if not piece:
-            raise _Damaged
+            raise _EndsEarly
         left -= len(piece)
     return Body(wanted, header.type, data, True)

@@ -27,9 +27,10 @@ from indexer.providers.git import command
 from indexer.providers.git.command import GitFailed
 from indexer.providers.git.failures import (
     explain,
+    explain_mirror,
     explain_system,
-    is_disk_full,
     place,
+    was_stopped,
 )
 from indexer.providers.git.hardening import Connection, GitMissing
 from indexer.providers.git.listing import parse_listing
@@ -73,13 +74,15 @@ class GitProvider:
     def _fetch_snapshot(
         self, listing: Listing, known: Known, progress: Progress, end: float
     ) -> RepositorySnapshot:
+        connection, clean = self.connect()
         try:
-            connection, clean = self.connect()
             try:
                 return self._read(
                     listing, known, progress, connection, clean, first=True, end=end
                 )
-            except (Missing, GitFailed):
+            except (Missing, GitFailed) as error:
+                if isinstance(error, GitFailed) and was_stopped(error):
+                    raise
                 if clean.path is None:
                     remove_mirror(self._remote.mirror)
                 listing = self._list(connection)
@@ -87,20 +90,12 @@ class GitProvider:
                     listing, known, progress, connection, clean, first=False, end=end
                 )
         except Missing as error:
-            where = place(self.connect()[0])
             raise Unavailable(
-                f"{where} does not have all the objects that it lists. If this "
-                "happens at every crawl, run git fsck there."
+                f"{place(connection)} does not have all the objects that it lists. If "
+                "this happens at every crawl, run git fsck there."
             ) from error
         except GitFailed as error:
-            if is_disk_full(error):
-                raise explain(error, self.connect()[0]) from None
-            if error.late:
-                raise Unavailable("Reading the mirror took too long.") from error
-            raise Unavailable(
-                "The mirror of this repository could not be read, not even after it "
-                "was made anew. Check the disk of the machine that runs Muster."
-            ) from error
+            raise explain_mirror(error, connection) from error
 
     def open_objects(self, listing: Listing, known: Known, *, first: bool) -> Objects:
         """The mirror as a source of single objects, for a reader that gets most of
@@ -240,7 +235,14 @@ def _is_gone(url: str) -> bool:
 
 
 def _refuse_old_git() -> None:
-    if command.version() < PIN_VERSION:
+    try:
+        version = command.version()
+    except GitFailed as error:
+        raise Unavailable(
+            "The git of the machine that runs Muster could not be asked for its "
+            "version. Muster tries again later."
+        ) from error
+    if version < PIN_VERSION:
         raise Unavailable(
             "The git of the machine that runs Muster is older than 2.37 and cannot be "
             "held to a checked address. Install a newer git, or let an administrator "

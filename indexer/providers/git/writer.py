@@ -22,6 +22,7 @@ from indexer.providers.errors import (
     ProviderError,
     Refused,
     Unavailable,
+    Unsettled,
 )
 from indexer.providers.git import command
 from indexer.providers.git.command import GitFailed
@@ -235,6 +236,9 @@ def explain_push(
     """What went wrong where we wanted to write `what`: "a tag of this commit"."""
     error = explain(failure, connection)
     where = place(connection)
+    if failure.verb == "push" and (failure.signal or failure.late):
+        # The remote may be at it still.
+        return Unsettled(f"It is not known whether {where} took it. {error.sentence}")
     if failure.verb == "push" and not failure.late:
         if isinstance(error, AccessDenied) or re.search(READ_ONLY, failure.stderr):
             return AccessDenied(

@@ -30,8 +30,9 @@ ENDS = (START, "1", "60", "700", END, SHELL, PARENT)
 WRAPPER = """\
 #!/bin/sh
 name=${{0##*/}}
-number=1
-until (set -C; : > "{folder}/begun/$number") 2>&-; do number=$((number + 1)); done
+read -r number < "{folder}/last"
+until number=$((number + 1)); (set -C; : > "{folder}/begun/$number") 2>&-; do :; done
+echo $number > "{folder}/last"
 printf '%s ' "$name" "$@" > "{folder}/begun/$number"
 export GIT_EXEC_PATH="{folder}/core"
 read -r nth how < "{folder}/order"
@@ -52,6 +53,7 @@ class KilledGit:
         """Count from one again, and kill the nth; 0: nobody."""
         shutil.rmtree(self.folder / "begun", ignore_errors=True)
         (self.folder / "begun").mkdir()
+        (self.folder / "last").write_text("0\n")
         (self.folder / "order").write_text(f"{nth} {how}\n")
 
     def begun(self) -> list[str]:

@@ -213,19 +213,22 @@ def test_F_W5_a_git_killed_under_a_list_of_commits_leaves_no_wrong_list(
 # An action ----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def git_place(
-    tmp_path: Path, own_site: None, transactional_db: None
+@pytest.fixture(params=["git", "gitlab"])
+def place(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    own_site: None,
+    transactional_db: None,
 ) -> Iterator[ActionPlace]:
-    with act_at("git", tmp_path) as found:
+    """Where a tag is written by a push."""
+    with act_at(request.param, tmp_path) as found:
         yield found
 
 
 @each_death
 def test_F_W5_a_git_killed_in_an_action_leaves_one_tag_or_none_and_says_which(
-    death: str, git_place: ActionPlace, killed: KilledGit
+    death: str, place: ActionPlace, killed: KilledGit
 ) -> None:
-    place = git_place
     done(place.register(0, "v1.0.0"))
     number = 0
 

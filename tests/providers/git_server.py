@@ -32,6 +32,7 @@ class GitServer:
     hang: bool = False  # accept and say nothing
     drip: bool = False  # a byte a second
     truncate: int = 0  # cut packs after so many bytes
+    is_old: bool = False  # be able to do no more than git 2.31
     configuration: tuple[str, ...] = ()  # of its git: `name=value`
     lose_push: bool = False  # take what is pushed, and break off without a word
     lose_all_after: bool = False  # and from then on answer everything with 502
@@ -133,6 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
             body,
             *self.git.configuration,
         )
+        if self.git.is_old:
+            content = content.replace(b" wait-for-done", b" wait-for-gone")
         if self.git.lose_push and self.path.endswith("/git-receive-pack"):
             self.git.status = 502 if self.git.lose_all_after else 0
             self.close_connection = True

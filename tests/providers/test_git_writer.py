@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,7 @@ from indexer.providers.errors import (
 )
 from indexer.providers.git.writer import GitTagWriter
 from indexer.providers.writing import TagExists
+from tests.killed_git import SHELL, START, stand_in
 from tests.providers.git_server import GitServer
 from tests.providers.tag_orders import (
     BOB,
@@ -60,6 +62,37 @@ def writer_of(request: pytest.FixtureRequest, git_server: GitServer) -> WriterOf
 @pytest.fixture
 def over_http(git_server: GitServer, served: Served) -> GitTagWriter:
     return GitTagWriter(Remote(git_server.url_of(served[0]), allow_private=True))
+
+
+def test_a_server_too_old_to_tell_what_it_has_is_said_to_be(
+    over_http: GitTagWriter, served: Served, git_server: GitServer
+) -> None:
+    git_server.is_old = True
+    with pytest.raises(Refused, match=r"older than 2\.32") as caught:
+        over_http.write_tag(order_of(served[1][1]))
+    assert caught.value.status == 426
+
+
+@pytest.mark.parametrize("how", [START, SHELL, "1"])
+def test_a_negotiation_that_was_killed_makes_no_old_server(
+    how: str,
+    over_http: GitTagWriter,
+    served: Served,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed = stand_in(tmp_path / "stand-in", monkeypatch)
+    order = order_of(served[1][1])
+    over_http.write_tag(replace(order, name="churn@v0.1.0"))
+    begun = killed.begun()
+    first = next(n for n, one in enumerate(begun) if "--negotiate-only" in one)
+    for number, nth in enumerate(range(first + 1, len(begun) + 1)):
+        named = replace(order, name=f"churn@v1.{number}.0")
+        killed.arm(nth, how)
+        with contextlib.suppress(Unavailable):
+            over_http.write_tag(named)
+        killed.arm(0)
+        assert over_http.write_tag(named).ref == named.name
 
 
 def hook(bare: Path, name: str, script: str) -> None:

@@ -47,6 +47,8 @@ TAGS = "refs/tags/"
 REPORT = re.compile(r"^([ +\-*=!])\t[^\t\n]*\t(.*)$", re.MULTILINE)
 SAID = re.compile(r"^remote: ?(.*)$", re.MULTILINE)
 NOT_THERE = r"not our ref|unadvertised object|bad object"
+# What our git says of one that cannot tell which commits it has.
+OLD_SERVER = r"does not support (wait-for-done|--negotiate-only)"
 # What git says where we may read and not write.
 READ_ONLY = (
     r"read[- ]only|not allowed to (push|upload|write)|[Ww]rite access|archived|"
@@ -245,7 +247,8 @@ def explain_push(
                 f"{where} does not let this credential write, or the repository is "
                 "read-only. Give the credential the right to push, or enter another."
             )
-        if re.search(r"negotiation failed|bad tree object", failure.stderr):
+        # A negotiation may have failed for other reasons: it was killed, or cut off.
+        if re.search(OLD_SERVER, failure.stderr):
             return Refused(
                 f"{where} runs a git older than 2.32, to which Muster cannot push "
                 f"{what}. Update it, or choose the head of a branch.",

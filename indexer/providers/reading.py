@@ -32,8 +32,12 @@ from indexer.providers.documents import (
 )
 from indexer.providers.objects import Header, Missing, Objects, Want
 from indexer.providers.tag_chains import most_bytes, read_tag_chains
-from indexer.providers.trees import TreeWalk
+from indexer.providers.trees import UNREAD_FLAWS, TreeWalk
 from indexer.yamlio import MAX_BYTES, parse_document, refuse_document
+
+MISSING_FILE = "The file is missing or damaged in the repository."
+DAMAGED_FILE = "The file is damaged in the repository. Run git fsck there."
+UNREAD_FILES = frozenset({MISSING_FILE, DAMAGED_FILE})
 
 
 class Reading:
@@ -147,7 +151,12 @@ class Reading:
     def _read_commits(
         self, tags: list[GitTag]
     ) -> tuple[dict[str, GitCommit], list[GitTag]]:
-        known = self._known.commits
+        # As with tags: what was broken is looked at again.
+        known = {
+            key: commit
+            for key, commit in self._known.commits.items()
+            if not any(problem.code in UNREAD_FLAWS for problem in commit.problems)
+        }
         wanted = dict.fromkeys(
             tag.commit_id
             for tag in tags
@@ -214,7 +223,9 @@ class Reading:
         known = {
             key: document
             for key, document in self._known.documents.items()
-            if key in places and not was_refused(document)
+            if key in places
+            and not was_refused(document)
+            and document.problem not in UNREAD_FILES
         }
         new = [blob_id for blob_id in places if blob_id not in known]
         refused = self._refused_documents(new) if new else {}
@@ -240,11 +251,7 @@ class Reading:
                     elif self._must_have([blob_id]):
                         raise Missing
                     else:
-                        document = refuse_document(
-                            blob_id,
-                            "The file is damaged in the repository. Run git fsck "
-                            "there.",
-                        )
+                        document = refuse_document(blob_id, DAMAGED_FILE)
                 documents[blob_id] = budget.admit(document, place)
         if new:
             self._progress("Reading files", len(new), len(new))
@@ -261,9 +268,7 @@ class Reading:
         for blob_id in new:
             header = headers.get(blob_id)
             if header is None or header.type is not ObjectType.BLOB:
-                refused[blob_id] = refuse_document(
-                    blob_id, "The file is missing or damaged in the repository."
-                )
+                refused[blob_id] = refuse_document(blob_id, MISSING_FILE)
             elif header.size > MAX_BYTES:
                 refused[blob_id] = refuse_document(
                     blob_id,

@@ -232,6 +232,7 @@ class TreeWalk:
         return Found(tuple(files), entries, depth, flaw)
 
 
+UNREAD_FLAWS = frozenset({"tree-missing", "tree-damaged"})
 FLAWS = {
     "tree-missing": (
         "A folder of this commit is missing in the repository, so registry files in it "

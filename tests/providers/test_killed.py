@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -297,3 +298,33 @@ def test_the_mirror_of_a_killed_fetch_is_good_for_the_next(
     assert " fetch " in killed.begun()[2]
     killed.arm(0)
     assert len(provider.fetch_snapshot(listing, Known()).commits) == 3
+
+
+@pytest.mark.parametrize("kind", ["tree", "blob", "tag"])
+def test_what_was_damaged_is_looked_at_again(
+    kind: str, tmp_path: Path, provider_of: ProviderOf
+) -> None:
+    """As soon as anything else changes: somebody may have mended it."""
+    repository = simple_repository(tmp_path / "repo", tags=3)
+    provider = provider_of(repository.path)
+    whole = read(provider)
+    tag = next(tag for tag in whole.tags if tag.ref == "churn@v2.0.0")
+    assert tag.commit_id
+    victims = {
+        "tag": tag.object_id,
+        "blob": whole.commits[tag.commit_id].files[0].blob_id,
+    }
+    victim = (
+        victims.get(kind)
+        or subprocess.check_output(
+            ["git", "-C", repository.path, "rev-parse", f"{tag.commit_id}^{{tree}}"],
+            text=True,
+        ).strip()
+    )
+    file = repository.object_path(victim)
+    good = file.read_bytes()
+    file.write_bytes(b"not zlib at all")
+    broken = read(provider)
+    assert broken != whole
+    file.write_bytes(good)
+    assert read(provider, known_of(broken)) == whole

@@ -25,7 +25,7 @@ from indexer.repositories import add_repository, mirror_path
 from tests.actions.checks import check_settled, done, pass_time
 from tests.actions.places import ActionPlace, act_at
 from tests.faults.conftest import crawl_now
-from tests.killed_git import ENDS, KilledGit, stand_in
+from tests.killed_git import ENDS, START, KilledGit, stand_in
 from tests.providers.file_orders import (
     a_repository_with_files,
     branches_of,
@@ -270,25 +270,26 @@ def test_F_W5_a_git_killed_while_a_file_is_written_leaves_one_commit_or_none(
     writer = GitFileWriter(Remote(server.url_of(bare), allow_private=True))
     number = 0
 
-    def write() -> str:
-        """Write a commit; why the first try failed, if it did."""
+    def write(nth: int = 0, how: str = START) -> None:
+        """Write a commit, and once more if that fails."""
         nonlocal number
         number += 1
         order = order_for(bare, "sub/deep/dvc.yaml", content=f"a: {number}\n")
+        killed.arm(nth, how)
         why = ""
         try:
             made = writer.write_file(order)
         except Unavailable as error:
-            why = error.sentence
-            there = branches_of(bare)["main"]
             killed.arm(0)
+            why = f"{nth} {how}: {error.sentence}"
+            there = branches_of(bare)["main"]
+            is_known = not isinstance(error, Unsettled)
             made = writer.write_file(order)
             assert there in (order.base, made), why
-            is_known = not isinstance(error, Unsettled)
             assert there == order.base or not is_known, why
+        if nth:
+            killed.arm(0)
         assert branches_of(bare) == {"main": made}, why
-        return why
 
     for nth, how in deaths(killed, write, death):
-        killed.arm(nth, how)
-        write()
+        write(nth, how)

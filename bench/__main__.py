@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import actions, big, connections, crawl, pages
+from bench import actions, big, connections, crawl, pages, web
 from bench.measure import Table
 
 PARTS = {
@@ -20,6 +20,7 @@ PARTS = {
     "pages": pages.measure,
     "big": big.measure,
     "actions": actions.measure,
+    "web": web.measure,
 }
 
 

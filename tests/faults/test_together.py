@@ -98,9 +98,8 @@ def test_F_D2_web_workers_and_scheduler_write_at_once_without_a_lock_error(
     repositories = [add(remote.path.as_posix(), f"a/{number}") for number in range(4)]
     port = free_port()
     web = [
-        sys.executable, "-m", "gunicorn", "registry_site.wsgi", "--workers=2",
-        "--worker-class=gthread", "--threads=8", f"--bind=127.0.0.1:{port}",
-        "--no-control-socket",
+        sys.executable, "-m", "gunicorn", f"--bind=127.0.0.1:{port}",
+        "--config=python:registry_site.gunicorn_conf", "registry_site.wsgi",
     ]  # fmt: skip
     # As `make run` serves it: a fresh clone has no collected static files.
     embedded = {name: value for name, value in env.items() if name != "DEBUG"}

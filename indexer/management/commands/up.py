@@ -147,7 +147,6 @@ def children() -> list[Child]:
         # Celery warns root at every start; in a container that is how it is.
         "PYTHONWARNINGS": "ignore:You're running the worker with superuser",
     }
-    host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     celery = python("-m", "celery", "--app", "registry_site.celery", "--quiet")
     return [
         Child(
@@ -155,15 +154,10 @@ def children() -> list[Child]:
             python(
                 "-m",
                 "gunicorn",
+                "--config=python:registry_site.gunicorn_conf",
                 "registry_site.wsgi",
-                f"--bind={host}:{settings.PORT}",
-                f"--workers={settings.MUSTER_WEB_WORKERS}",
-                "--worker-class=gthread",
-                "--threads=8",
-                "--timeout=60",
                 "--graceful-timeout=1",
                 "--log-level=warning",
-                "--no-control-socket",
                 f"--chdir={settings.BASE_DIR}",
             ),
             environment,

@@ -11,10 +11,11 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from indexer.full_disk import is_disk_full
 from indexer.models import ApiToken
 
 if TYPE_CHECKING:
@@ -77,16 +78,27 @@ def token_in_force(text: str) -> ApiToken | None:
 
 
 def note_use(token: ApiToken) -> None:
-    """Keep when it was used last. One query, at most once a minute."""
+    """Keep when it was used last. One query, at most once a minute. Reading goes on
+    where a full disk cannot keep it."""
     now = timezone.now()
     if token.last_used_at and now - token.last_used_at < USE_NOTED_EVERY:
         return
-    ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    try:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    except DatabaseError as error:
+        if not is_disk_full(error):
+            raise
 
 
 def own_tokens(user: User) -> QuerySet[ApiToken]:
     """Those a person has and did not revoke, newest first."""
     return ApiToken.objects.filter(user=user, revoked_at__isnull=True)
+
+
+def tokens_in_force(user: User) -> QuerySet[ApiToken]:
+    """Those of a person that work."""
+    now = timezone.now()
+    return own_tokens(user).filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))
 
 
 def revoke(tokens: QuerySet[ApiToken]) -> int:

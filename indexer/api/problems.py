@@ -7,11 +7,13 @@ import logging
 from http import HTTPStatus
 from typing import cast
 
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from indexer.core.snapshot import Json
+from indexer.full_disk import is_disk_full
 from indexer.permissions import User
 from indexer.renames import renamed_address
 
@@ -95,6 +97,31 @@ class ScopeTooSmall(ApiProblem):
         )
 
 
+class TooLarge(ApiProblem):
+    """A body over the limit of forms."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            413,
+            "too-large",
+            "The request is too large",
+            "Its body has at most 2.5 MB.",
+        )
+
+
+class DiskFull(ApiProblem):
+    """What was asked for has to be written, and cannot be."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            507,
+            "disk-full",
+            "The disk of this registry is full",
+            "Nothing can be written until its administrator frees some space; reading "
+            "goes on.",
+        )
+
+
 def problem_response(problem: ApiProblem) -> HttpResponse:
     """The answer that tells it."""
     body = {
@@ -150,8 +177,19 @@ def add_problem_handlers(api: NinjaAPI) -> None:
             ApiProblem(error.status_code, "error", phrase, str(error))
         )
 
+    @api.exception_handler(SuspiciousOperation)
+    def suspicious(request: HttpRequest, error: SuspiciousOperation) -> HttpResponse:
+        if isinstance(error, RequestDataTooBig):
+            return problem_response(TooLarge())
+        return problem_response(
+            ApiProblem(400, "bad-request", "The request makes no sense", f"{error}.")
+        )
+
     @api.exception_handler(Exception)
     def unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
+        if is_disk_full(error):
+            logger.error("The disk is full: %s failed", request.path)
+            return problem_response(DiskFull())
         logger.error("The API failed at %s", request.path, exc_info=error)
         return problem_response(
             ApiProblem(

@@ -1,9 +1,16 @@
-"""Pages for what went wrong. They look like the rest and tell nothing of the inside."""
+"""Answers for what went wrong. They look like the rest and tell nothing of the inside:
+a page, or a problem at the API."""
 
 from __future__ import annotations
 
+import sys
+
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
+
+from indexer.api.problems import ApiProblem, DiskFull, TooLarge, problem_response
+from indexer.full_disk import is_disk_full
 
 
 def _page(status: int, **context: str) -> HttpResponse:
@@ -13,8 +20,23 @@ def _page(status: int, **context: str) -> HttpResponse:
     return HttpResponse(html, status=status)
 
 
+def _answer(request: HttpRequest, problem: ApiProblem) -> HttpResponse:
+    """In the shape of where it was asked."""
+    if request.path.startswith("/api/"):
+        return problem_response(problem)
+    return _page(problem.status)
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _page(400)
+    """Also what Django counts among those: a form that is too large."""
+    if isinstance(exception, RequestDataTooBig):
+        return _answer(request, TooLarge())
+    return _answer(
+        request,
+        ApiProblem(
+            400, "bad-request", "The request makes no sense", "It could not be read."
+        ),
+    )
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -26,4 +48,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """Django calls it while it handles the exception."""
+    error = sys.exc_info()[1]
+    if isinstance(error, Exception) and is_disk_full(error):
+        return _answer(request, DiskFull())
     return _page(500)

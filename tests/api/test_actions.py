@@ -742,7 +742,9 @@ def test_the_table_of_errors_is_that_of_the_code() -> None:
         "bad-parameter",
         "bad-token",
         "csrf-token-needed",
+        "disk-full",
         "not-found",
         "scope-too-small",
         "sign-in-needed",
+        "too-large",
     }

@@ -25,6 +25,7 @@ from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 
+from indexer.full_disk import keep_readable
 from indexer.processes import Child, Tree, TreeFailed, python
 
 OLDEST_PYTHON = (3, 11)
@@ -107,6 +108,7 @@ class Command(BaseCommand):
     def run(self) -> None:
         """Start the tree and tend it until somebody ends it."""
         tree = Tree(children(), sys.stdout)
+        kept = keep_readable()
         try:
             tree.start()
             self.wait_for_web(tree)
@@ -121,6 +123,8 @@ class Command(BaseCommand):
                 signal.signal(number, signal.SIG_IGN)
             tree.stop()
             free_own_leases()
+            if kept is not None:
+                kept.close()
 
     def wait_for_web(self, tree: Tree) -> None:
         """Say where Muster is once a page can be had there."""

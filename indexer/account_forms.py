@@ -16,7 +16,7 @@ from indexer.accounts import (
     keep_identity,
 )
 from indexer.connection_addresses import WishRefused, parse_place
-from indexer.forms import secret_field, text_field
+from indexer.forms import address_field, secret_field, text_field
 from indexer.models import Connection, ProviderToken
 from indexer.permissions import can_act, can_manage
 from indexer.provider_tokens import keep_token, known_server, known_servers
@@ -85,12 +85,10 @@ class ProviderTokenForm(forms.Form):
     server = forms.ChoiceField(
         label="Server", widget=forms.Select(attrs={"class": "form-select"})
     )
-    address = text_field(
+    address = address_field(
         "Address of another server",
         500,
         "Only if it is not in the list: https://git.example.com.",
-        spellcheck="false",
-        autocapitalize="none",
     )
     secret = secret_field("Token", "Kept encrypted and never shown again.")
 

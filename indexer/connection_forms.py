@@ -14,7 +14,7 @@ from indexer.connections import (
     change_connection,
     draft_connection,
 )
-from indexer.forms import secret_field, text_field
+from indexer.forms import address_field, secret_field, text_field
 from indexer.models import Connection
 from indexer.providers.errors import AddressRefused
 
@@ -35,13 +35,9 @@ class HiddenText(forms.Textarea):
 class ConnectionForm(forms.Form):
     """What to connect, by which right, and what of it to take."""
 
-    address = text_field("Address", 500, "", spellcheck="false", autocapitalize="none")
-    owner = text_field(
-        "",
-        500,
-        "Its name, such as acme, or the address of its page.",
-        spellcheck="false",
-        autocapitalize="none",
+    address = address_field("Address", 500, "")
+    owner = address_field(
+        "", 500, "Its name, such as acme, or the address of its page."
     )
     secret = secret_field("Token", "Kept encrypted and never shown again.")
     app_id = text_field("App ID", 40, "A number, on the page of the app.")

@@ -8,6 +8,7 @@ from django import forms
 from django.conf import settings
 
 from indexer.models import Connection, Repository
+from indexer.providers.addresses import without_credential
 from indexer.providers.errors import ProviderError
 from indexer.repositories import (
     NameRefused,
@@ -39,6 +40,30 @@ def text_field(
     )
 
 
+class AddressInput(forms.TextInput):
+    """A refused address is shown again, but never the credential in it."""
+
+    def format_value(self, value: Any) -> str | None:
+        shown: str | None = super().format_value(value)
+        return shown and without_credential(shown)
+
+
+def address_field(
+    label: str, longest: int, help_text: str, *, required: bool = False
+) -> forms.CharField:
+    """A field for an address, which people paste with a credential in it."""
+    field = text_field(
+        label,
+        longest,
+        help_text,
+        required=required,
+        spellcheck="false",
+        autocapitalize="none",
+    )
+    field.widget = AddressInput(attrs=field.widget.attrs)
+    return field
+
+
 def secret_field(label: str, help_text: str) -> forms.CharField:
     """A field that is written and never rendered with its value."""
     return forms.CharField(
@@ -52,17 +77,23 @@ def secret_field(label: str, help_text: str) -> forms.CharField:
     )
 
 
+def _ask_again(form: forms.Form, url: str) -> None:
+    """Say that a credential in a refused address is to be entered once more."""
+    if "@" in url and without_credential(url) != url.strip():
+        form.add_error(
+            "secret", "The token in the address is not shown again. Enter it here."
+        )
+
+
 class AddRepositoryForm(forms.Form):
     """A repository to connect. The token is written once and never shown again."""
 
-    url = text_field(
+    url = address_field(
         "Address",
         2000,
         "Any Git remote: https://github.com/owner/name, git@host:owner/name.git, or, "
         "where this site allows it, a path of its machine.",
         required=True,
-        spellcheck="false",
-        autocapitalize="none",
     )
     name = text_field(
         "Name in the catalog", 200, "Such as owner/name. Empty: from the address."
@@ -82,9 +113,10 @@ class AddRepositoryForm(forms.Form):
     def save(self, *, by: str) -> Repository | None:
         """Add it; None, with the reason beside the field, if it is refused."""
         data: dict[str, Any] = self.cleaned_data
+        url: str = data["url"]
         try:
             return add_repository(
-                data["url"],
+                url,
                 name=data["name"],
                 username=data["username"],
                 secret=data["secret"],
@@ -95,13 +127,14 @@ class AddRepositoryForm(forms.Form):
             self.add_error("name", refusal.sentence)
         except ProviderError as refusal:
             self.add_error("url", refusal.sentence)
+        _ask_again(self, url)
         return None
 
 
 class EditRepositoryForm(forms.Form):
     """How a connected repository is read. An empty token keeps the one there is."""
 
-    url = text_field("Address", 2000, "", required=True, spellcheck="false")
+    url = address_field("Address", 2000, "", required=True)
     reading = forms.ChoiceField(
         label="How stages are read",
         choices=_readings,
@@ -132,13 +165,14 @@ class EditRepositoryForm(forms.Form):
     def save(self, *, by: str) -> bool:
         """Change it; False, with the reason beside the field, if it is refused."""
         data: dict[str, Any] = self.cleaned_data
+        url: str = data["url"]
         secret: str | None = data["secret"] or None
         if data["forget_secret"]:
             secret = ""
         try:
             change_repository(
                 self.repository,
-                url=data["url"],
+                url=url,
                 username=data["username"],
                 secret=secret,
                 reading=data["reading"],
@@ -147,6 +181,7 @@ class EditRepositoryForm(forms.Form):
             )
         except ProviderError as refusal:
             self.add_error("url", refusal.sentence)
+            _ask_again(self, url)
             return False
         return True
 

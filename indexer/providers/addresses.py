@@ -28,6 +28,9 @@ PAGES = frozenset(
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?", re.ASCII)
 SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>[^@/:\[\]]+):(?P<path>[^/].*|/.*)")
 USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+@-]*", re.ASCII)
+AT = re.compile(r"@|%40|\uff20|\ufe6b")  # and what some take for one
+TOKEN = re.compile(r"(gh[a-z]_|github_pat_|glpat-|gl[a-z]+-|muster_)[\w.-]{16,}", re.I)
+USER_OF_SSH = re.compile(r"[a-z][a-z0-9_-]{0,15}", re.ASCII)
 HELPER = re.compile(r"[^/]*?::")
 NOT_IN_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -93,6 +96,23 @@ def parse_remote(
     return _local(url, allow_local, own_data)
 
 
+def without_credential(text: str) -> str:
+    """What a person typed as an address, fit to be shown again: without what stands
+    before an `@`, after a `?` or after a `#`, whether it is an address or only meant as
+    one, and "" where it cannot be told which is which. The user's name of ssh, which is
+    no secret, stays."""
+    text = text.strip()
+    *before, place = AT.split(text)
+    rest, question, _ = re.sub("[?#]", "?", place).partition("?")
+    user = "@".join(before)
+    if before and (question or re.search("[?#]", user)):
+        return ""
+    scheme, mark, name = user.rpartition("://") if "://" in user else ("", "", user)
+    is_ssh = scheme.lower() == "ssh" or (not mark and SCP.fullmatch(text))
+    kept = f"{name}@" if before and is_ssh and USER_OF_SSH.fullmatch(name) else ""
+    return TOKEN.sub("…", f"{scheme}{mark}{kept}{rest}")
+
+
 def resolve(host: str, port: int, allow_private: AllowPrivate) -> tuple[str, ...]:
     """Every IP address of a host. Raises AddressRefused if any of them is not allowed,
     Unavailable if there is none."""
@@ -100,7 +120,8 @@ def resolve(host: str, port: int, allow_private: AllowPrivate) -> tuple[str, ...
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise Unavailable(
-            f"The name {host} could not be resolved. Check the address and the network."
+            f"The name {without_credential(host)} could not be resolved. Check the "
+            "address and the network."
         ) from error
     found = tuple(dict.fromkeys(str(answer[4][0]).split("%")[0] for answer in answers))
     for address in found:
@@ -349,15 +370,17 @@ def _local(text: str, allow_local: bool, own_data: Path | None) -> CleanRemote:
         inside = own_data is not None and path.is_relative_to(own_data.resolve())
         found = is_repository(path) or is_repository(path / ".git")
     except (OSError, RuntimeError, ValueError):
-        raise AddressRefused(f"The path {text} cannot be read.") from None
+        raise AddressRefused(f"{_shown_path(text)} cannot be read.") from None
     if inside:
         raise AddressRefused("This path holds Muster's own data.")
     if not path.exists():
-        raise AddressRefused(f"There is nothing at {path}. Check the path.")
+        raise AddressRefused(
+            f"There is nothing at {_shown_path(str(path))}. Check the path."
+        )
     if not found:
         raise AddressRefused(
-            f"{path} is not a Git repository. Enter the folder that holds .git, or a "
-            "bare repository."
+            f"{_shown_path(str(path))} is not a Git repository. Enter the folder that "
+            "holds .git, or a bare repository."
         )
     shown = path.parent if path.name == ".git" else path
     return CleanRemote(
@@ -366,6 +389,11 @@ def _local(text: str, allow_local: bool, own_data: Path | None) -> CleanRemote:
         name_guess=guess_name(shown.parent.name, shown.name),
         path=path,
     )
+
+
+def _shown_path(path: str) -> str:
+    """A path for a sentence; not one that is an address with a credential, mistyped."""
+    return path if without_credential(path) == path else "this path"
 
 
 def is_repository(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -17,7 +18,7 @@ from indexer.accounts import (
 )
 from indexer.connection_addresses import WishRefused, parse_place
 from indexer.forms import address_field, secret_field, text_field
-from indexer.models import Connection, ProviderToken
+from indexer.models import ApiToken, Connection, ProviderToken
 from indexer.permissions import can_act, can_manage
 from indexer.provider_tokens import keep_token, known_server, known_servers
 
@@ -65,17 +66,35 @@ class IdentityForm(forms.Form):
 
 
 class PasswordForm(PasswordChangeForm):
-    """Django's, with the looks of ours."""
+    """Django's, with the looks of ours. A password is changed mostly because somebody
+    else may know it, who may have made a token with it; and a program that lost
+    its token is seen at once, a stranger's token is not. So the person's tokens go too,
+    unless they say no."""
 
-    def __init__(self, user: User, data: Any = None) -> None:
+    revokes = forms.BooleanField(required=False, initial=True)
+
+    def __init__(
+        self, user: User, data: Any = None, *, tokens: Sequence[ApiToken] = ()
+    ) -> None:
         super().__init__(user, data)
+        if tokens:
+            many = f"Revoke my {len(tokens)} API tokens too"
+            names = ", ".join(token.name for token in tokens)
+            revokes = self.fields["revokes"]
+            revokes.label = many if len(tokens) > 1 else "Revoke my API token too"
+            revokes.help_text = f"They work without a password: {names}."
+            revokes.widget.attrs["class"] = "form-check-input"
+        else:
+            del self.fields["revokes"]
         self.fields["old_password"].label = "Password you have now"
         self.fields["new_password1"].label = "New password"
-        self.fields["new_password1"].help_text = "At least 8 characters; no common one."
+        self.fields[
+            "new_password1"
+        ].help_text = "At least 8 characters; no common one, and not your name."
         self.fields["new_password2"].label = "New password again"
         self.fields["new_password2"].help_text = ""
-        for field in self.fields.values():
-            field.widget.attrs["class"] = "form-control"
+        for name in ("old_password", "new_password1", "new_password2"):
+            self.fields[name].widget.attrs["class"] = "form-control"
         del self.fields["old_password"].widget.attrs["autofocus"]
 
 

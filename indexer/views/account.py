@@ -9,18 +9,22 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from indexer.account_forms import IdentityForm, PasswordForm, ProviderTokenForm
+from indexer.api_tokens import revoke, tokens_in_force
 from indexer.models import ProviderToken
+from indexer.password_hashing import turn
 from indexer.permissions import can_act, role_of
 from indexer.provider_tokens import try_token
-from indexer.sign_in import TooManyFailures, count_attempt, forgive
+from indexer.sign_in import count_attempt
 from indexer.views.access import HtmxHttpRequest, account_required
-from indexer.views.sign_in import too_many_failures
+from indexer.views.sign_in import limited
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -50,30 +54,40 @@ def account(request: HtmxHttpRequest) -> HttpResponseBase:
 @sensitive_post_parameters()
 @account_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def password(request: HtmxHttpRequest) -> HttpResponseBase:
-    """Change it, which ends the person's other sessions. The old one cannot be guessed
-    here any better than at sign-in."""
+@limited
+def password(request: HttpRequest) -> HttpResponseBase:
+    """Change it, which ends the person's other sessions and, unless they say no, their
+    API tokens. The old one cannot be guessed here any better than at sign-in."""
     user = cast("User", request.user)
-    if request.method != "POST":
-        form = PasswordForm(user)
-        return render(request, "indexer/account_password.html", {"form": form})
-    try:
-        count_attempt(request, user.get_username())
-    except TooManyFailures as refusal:
-        return too_many_failures(request, refusal)
-    form = PasswordForm(user, request.POST)
-    is_valid = form.is_valid()
-    if "old_password" not in form.errors:
-        forgive(request, user.get_username())
-    if is_valid:
-        form.save()
-        update_session_auth_hash(request, user)
-        messages.success(
-            request, "Your password is changed. Your other sessions are signed out."
-        )
-        return redirect("account")
+    tokens = tokens_in_force(user)
+    form = PasswordForm(user, request.POST or None, tokens=list(tokens))
     context = {"form": form}
-    return render(request, "indexer/account_password.html", context, status=422)
+    if request.method != "POST":
+        return render(request, "indexer/account_password.html", context)
+    with turn():
+        attempt = count_attempt(request, user.get_username())
+        is_valid = form.is_valid()
+        if "old_password" not in form.errors:
+            attempt.forgive()
+        if not is_valid:
+            context = {"form": form}
+            return render(request, "indexer/account_password.html", context, status=422)
+        with transaction.atomic():
+            # First, so that nobody is told of tokens that go.
+            ended = revoke(tokens) if form.cleaned_data.get("revokes") else 0
+            form.save()
+    update_session_auth_hash(request, user)
+    messages.success(request, _said_of_password(ended, tokens_in_force(user).count()))
+    return redirect("account")
+
+
+def _said_of_password(ended: int, left: int) -> str:
+    said = "Your password is changed. Your other sessions are signed out."
+    if ended:
+        said += f" Your API tokens are revoked: {ended}."
+    if left:
+        said += f" API tokens of yours that work on: {left}."
+    return said
 
 
 @sensitive_post_parameters()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import socket
+from datetime import timedelta
 from io import StringIO
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 import pytest
 from cryptography.fernet import Fernet
 from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
@@ -18,9 +22,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from indexer.accounts import IdentityRefused, check_identity, keep_role
+from indexer.accounts import (
+    IdentityRefused,
+    check_identity,
+    keep_identity,
+    keep_role,
+)
+from indexer.api_tokens import make_token, revoke, tokens_in_force
 from indexer.crypto import decrypt, encrypt
-from indexer.models import Account, Connection, ProviderToken, Role
+from indexer.models import Account, ApiToken, Connection, ProviderToken, Role
 from indexer.permissions import can_act, can_manage, can_read, role_of
 from indexer.sign_in import ALLOWED
 from tests.providers.github_server import GitHubServer
@@ -204,13 +214,122 @@ def test_C2_a_new_password_ends_the_other_sessions(
     assert person("bob").check_password("quite another")
 
 
-@pytest.mark.parametrize("new", ["short", "password123", "12345"])
+@pytest.mark.parametrize(
+    "new",
+    [
+        *("short", "password123", "12345"),
+        *("bobbobbob", "BobBobBob!", "bob-2026-bob", "20262026bob", "b\uff4fbbobbob"),
+        *("builder-builder", "builder2026builder", "example.com2", "bob@example.com"),
+    ],
+)
 def test_C12_a_poor_password_is_refused(
     bob: Client, bob_has_a_password: str, new: str
 ) -> None:
+    user = person("bob")
+    User.objects.filter(pk=user.pk).update(email="bob@example.com")
+    keep_identity(user, name="Bob Builder", email="")
     bob.force_login(person("bob"))
     assert change_password(bob, bob_has_a_password, new) == 422
     assert person("bob").check_password(bob_has_a_password)
+
+
+@pytest.mark.parametrize("new", ["bob-and-his-rockets", "rabobank-holiday-trip"])
+def test_a_password_may_hold_the_name_beside_enough_else(
+    bob: Client, bob_has_a_password: str, new: str
+) -> None:
+    bob.force_login(person("bob"))
+    assert change_password(bob, bob_has_a_password, new) == 302
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [("ada", "adaada12"), ("ada", "adaadaada"), ("al", "alalalal"), ("al", "al123456")],
+)
+def test_C12_a_name_is_no_password_for_whatever_sets_one(
+    db: None, name: str, password: str
+) -> None:
+    """createsuperuser and changepassword ask the same rules as the page."""
+    with pytest.raises(ValidationError, match="little more than your name"):
+        validate_password(password, User(username=name))
+    User.objects.create_user(name)
+    with (
+        mock.patch("getpass.getpass", return_value=password),
+        pytest.raises(CommandError, match="Aborting password change"),
+    ):
+        call_command("changepassword", name, stdout=StringIO(), stderr=StringIO())
+
+
+def tokens_of(user: User) -> None:
+    """Three: one that works, one of use to nobody, one that is revoked."""
+    make_token(user, "CI of churn", ApiToken.Scope.ACT, None)
+    yesterday = timezone.now() - timedelta(days=1)
+    make_token(user, "old", ApiToken.Scope.READ, yesterday)
+    gone, _ = make_token(user, "gone", ApiToken.Scope.READ, None)
+    revoke(ApiToken.objects.filter(pk=gone.pk))
+
+
+@pytest.mark.parametrize("revokes", [True, False])
+def test_a_new_password_revokes_the_tokens_unless_they_are_to_stay(
+    bob: Client,
+    bob_has_a_password: str,
+    revokes: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    user = person("bob")
+    tokens_of(user)
+    alices = make_token(User.objects.create_user("al"), "a", ApiToken.Scope.READ, None)
+    bob.force_login(user)
+    html = bob.get("/account/password").content.decode()
+    assert "Revoke my API token too" in html
+    assert "CI of churn" in html
+    assert "gone" not in html
+    assert '<input type="checkbox" name="revokes"' in html
+    assert "checked" in html.split('name="revokes"')[1].split(">")[0]
+    form = {
+        "old_password": bob_has_a_password,
+        "new_password1": "quite another",
+        "new_password2": "quite another",
+    }
+    more = {"revokes": "on"} if revokes else {}
+    said = bob.post("/account/password", form | more, follow=True)
+    text = text_of(said.content.decode())
+    assert ("Your API tokens are revoked: 1." in text) is revokes
+    assert ("API tokens of yours that work on: 1." in text) is not revokes
+    assert ("work on: 1" in caplog.text) is not revokes
+    assert tokens_in_force(user).count() == (0 if revokes else 1)
+    assert tokens_in_force(alices[0].user).count() == 1
+
+
+def test_a_refused_password_revokes_nothing(
+    bob: Client, bob_has_a_password: str
+) -> None:
+    user = person("bob")
+    tokens_of(user)
+    bob.force_login(user)
+    form = {"old_password": "wrong", "new_password1": "x", "new_password2": "x"}
+    assert bob.post("/account/password", form | {"revokes": "on"}).status_code == 422
+    assert tokens_in_force(user).count() == 1
+
+
+def test_who_has_no_tokens_is_not_asked(bob: Client, bob_has_a_password: str) -> None:
+    bob.force_login(person("bob"))
+    assert "revokes" not in bob.get("/account/password").content.decode()
+
+
+def test_the_administration_and_the_command_say_that_tokens_work_on(
+    alice: Client, bob: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = person("bob")
+    tokens_of(user)
+    form = {"usable_password": "true"} | dict.fromkeys(
+        ("password1", "password2"), "quite another"
+    )
+    said = alice.post(f"/admin/auth/user/{user.pk}/password/", form, follow=True)
+    assert "API tokens of bob that work on: 1." in text_of(said.content.decode())
+    caplog.clear()
+    with mock.patch("getpass.getpass", return_value="yet another one"):
+        call_command("changepassword", "bob", stdout=StringIO())
+    assert "API tokens of theirs that work on: 1" in caplog.text
 
 
 def test_C4_the_old_password_cannot_be_guessed_there_either(

@@ -31,4 +31,4 @@ RUN python -m compileall -q . \
 USER muster
 VOLUME /data
 EXPOSE 8000
-CMD ["gunicorn", "registry_site.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4", "--worker-tmp-dir", "/dev/shm", "--no-control-socket", "--timeout", "60", "--access-logfile", "-"]
+CMD ["gunicorn", "--config", "python:registry_site.gunicorn_conf", "registry_site.wsgi"]

@@ -8,13 +8,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from indexer.core.git_objects import TagOrder, format_tag_object, tag_object_id
+from indexer.core.effects import StageChange, effect_of
+from indexer.core.git_objects import TagOrder
 from indexer.core.plans import (
     Refusal,
     Registry,
-    StageChange,
     TagPlan,
     plan_assignment,
     plan_deprecation,
@@ -23,20 +23,9 @@ from indexer.core.plans import (
     plan_restoration,
     plan_revival,
     plan_unassignment,
-    stage_changes,
 )
-from indexer.core.snapshot import (
-    NOBODY,
-    GitCommit,
-    GitTag,
-    Instant,
-    Json,
-    ObjectType,
-    Person,
-    RepositorySnapshot,
-    TagObject,
-)
-from indexer.core.state import Reading, RegistryState, build_state
+from indexer.core.snapshot import Instant, Json, Person, RepositorySnapshot
+from indexer.core.state import RegistryState, build_state
 from indexer.core.versions import Part
 from indexer.models import ActionLog, Artifact, Repository, Tag
 from indexer.providers.writing import NOT_A_REF
@@ -135,16 +124,14 @@ def outlook(
         return Outlook(refusal=planned)
     if refusal := _unwritable(planned, registry.state, wish.artifact):
         return Outlook(refusal=refusal)
-    after = _state_after(snapshot, planned, wish.repository.stage_reading)
-    changes = stage_changes(
-        registry.state.artifacts.get(wish.artifact), after.artifacts.get(wish.artifact)
-    )
-    version = planned.tag.version or _version_on(after, wish.artifact, planned)
+    effect = effect_of(planned, registry.state, snapshot)
+    if isinstance(effect, Refusal):
+        return Outlook(refusal=effect)
     return Outlook(
         plan=planned,
-        version=version,
-        changes=changes,
-        meaning=_meaning(wish, planned, version, changes),
+        version=effect.version,
+        changes=effect.changes,
+        meaning=_meaning(wish, planned, effect.version, effect.changes),
     )
 
 
@@ -277,53 +264,6 @@ def _unwritable(plan: TagPlan, state: RegistryState, artifact: str) -> Refusal |
                 "Muster does not write. Use git and gto for this version.",
             )
     return None
-
-
-def _state_after(
-    snapshot: RepositorySnapshot, plan: TagPlan, reading: Reading
-) -> RegistryState:
-    """The state with the planned tag. Its words and its person change no stage."""
-    order = TagOrder(
-        plan.name,
-        plan.commit_id,
-        plan.message or "-",
-        Person("-", "-"),
-        Instant(max(plan.not_before, 0)),
-    )
-    key = tag_object_id(format_tag_object(order), len(plan.commit_id))
-    latest = max(
-        (
-            tag.tag.tagged.seconds
-            for tag in snapshot.tags
-            if tag.tag and tag.tag.tagged is not None
-        ),
-        default=0,
-    )
-    at = Instant(max(plan.not_before, latest + 1))
-    inner = TagObject(
-        key, plan.name, plan.commit_id, ObjectType.COMMIT, order.tagger, at, "-"
-    )
-    tag = GitTag(plan.name, key, inner, plan.commit_id)
-    commits = dict(snapshot.commits)
-    commits.setdefault(
-        plan.commit_id, GitCommit(plan.commit_id, NOBODY, None, NOBODY, None, "")
-    )
-    return build_state(
-        replace(snapshot, tags=(*snapshot.tags, tag), commits=commits), reading=reading
-    )
-
-
-def _version_on(state: RegistryState, artifact: str, plan: TagPlan) -> str:
-    """The version that a stage tag is about: that of its commit, or the commit."""
-    if plan.tag.stage is None:
-        return ""
-    found = state.artifacts.get(artifact)
-    names = [
-        one.name
-        for one in (found.versions if found else ())
-        if one.commit_id == plan.commit_id and one.is_active
-    ]
-    return names[0] if names else plan.commit_id
 
 
 def _meaning(

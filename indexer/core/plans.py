@@ -28,13 +28,15 @@ LONGEST_REF = 255 - len("refs/tags/.lock")  # a file system may hold the ref as 
 class TagPlan:
     """A tag to be written. `not_before` is the earliest date (seconds since 1970) it
     may carry: one second after the artifact's last event, so that a tie or a clock
-    that is behind cannot turn their order round."""
+    that is behind cannot turn their order round. `meant`: the version that a tag of a
+    stage is for; "": whichever is on its commit."""
 
     tag: ParsedTag
     name: str
     commit_id: str
     message: str
     not_before: int
+    meant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +175,14 @@ def plan_assignment(
     holders = found.stages.get(stage, ()) if found else ()
     if any(holder.version == name for holder in holders):
         return Refusal(
-            "stage-held", f"{artifact} {_short(name)} is in {stage} already."
+            "stage-held", f"{artifact} {short_version(name)} is in {stage} already."
         )
     return _plan(
         registry,
         ParsedTag(EventKind.ASSIGNMENT, artifact, stage=stage),
         commit_id,
         message or f"Assigning stage {stage} to artifact {artifact} version {name}",
+        meant=version,
     )
 
 
@@ -194,7 +197,7 @@ def plan_unassignment(
         return _unknown(artifact, version)
     if not any(one.stage == stage and one.is_active for one in known.stage_events):
         return Refusal(
-            "stage-not-held", f"{artifact} {_short(version)} is not in {stage}."
+            "stage-not-held", f"{artifact} {short_version(version)} is not in {stage}."
         )
     return _plan(
         registry,
@@ -202,6 +205,7 @@ def plan_unassignment(
         known.commit_id,
         message
         or f"Unassigning stage '{stage}' to artifact '{artifact}' version '{version}'",
+        meant=version,
     )
 
 
@@ -285,7 +289,9 @@ def plan_revival(
         return _plan(registry, tag, found.latest.commit_id, text)
     for stage, holders in found.stages.items():
         tag = ParsedTag(EventKind.ASSIGNMENT, artifact, stage=stage)
-        return _plan(registry, tag, holders[0].commit_id, text)
+        return _plan(
+            registry, tag, holders[0].commit_id, text, meant=holders[0].version
+        )
     return Refusal(
         "nothing-to-revive",
         f"{artifact} has no version and no stage to confirm. Register a version: that "
@@ -293,30 +299,8 @@ def plan_revival(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class StageChange:
-    """A stage that goes from one version to another; "" is nobody."""
-
-    stage: str
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-
-
-def stage_changes(
-    before: Artifact | None, after: Artifact | None
-) -> tuple[StageChange, ...]:
-    """Which stages change hands between two states of an artifact: what an action does
-    beside the obvious, such as the version that a stage falls back to."""
-    old, new = _holders(before), _holders(after)
-    return tuple(
-        StageChange(stage, old.get(stage, ()), new.get(stage, ()))
-        for stage in dict.fromkeys([*old, *new])
-        if old.get(stage, ()) != new.get(stage, ())
-    )
-
-
 def _plan(
-    registry: Registry, tag: ParsedTag, commit_id: str, message: str
+    registry: Registry, tag: ParsedTag, commit_id: str, message: str, *, meant: str = ""
 ) -> TagPlan | Refusal:
     """The tag with its whole name: stages always count (gto), other tags only where
     their plain name is taken."""
@@ -339,6 +323,7 @@ def _plan(
         commit_id=commit_id,
         message=message.strip(),
         not_before=UNKNOWN_MOMENT if last is None else last + 1,
+        meant=meant,
     )
 
 
@@ -367,24 +352,19 @@ def _next_counter(refs: Iterable[str], artifact: str) -> str:
     return str(greatest + 1)
 
 
-def _holders(artifact: Artifact | None) -> dict[str, tuple[str, ...]]:
-    if artifact is None:
-        return {}
-    return {
-        stage: tuple(holder.version for holder in holders)
-        for stage, holders in artifact.stages.items()
-    }
-
-
 def _version(artifact: Artifact | None, name: str) -> Version | None:
+    """Of a name on several commits the one that is active."""
     if artifact is None:
         return None
-    known = (one for one in artifact.versions if one.name == name)
-    return next((one for one in known if not one.is_discovered), None)
+    known = [
+        one for one in artifact.versions if one.name == name and not one.is_discovered
+    ]
+    return max(known, key=lambda one: one.is_active, default=None)
 
 
 def _versions_at(artifact: Artifact | None, commit_id: str) -> list[Version]:
-    """The versions that tags put on a commit, registered and active ones first."""
+    """The versions that tags put on a commit. The first is the one that a new tag of a
+    stage means there: of those that are active the one registered last."""
     if artifact is None:
         return []
     here = [
@@ -392,7 +372,14 @@ def _versions_at(artifact: Artifact | None, commit_id: str) -> list[Version]:
         for one in artifact.versions
         if commit_id in {one.commit_id, one.peeled_id} and not one.is_discovered
     ]
-    here.sort(key=lambda one: (not one.is_active, not one.is_registered))
+    here.sort(
+        key=lambda one: (
+            not one.is_active,
+            not one.is_registered,
+            -one.registrations[-1].moment if one.registrations else 0,
+            -one.position,
+        )
+    )
     return here
 
 
@@ -425,10 +412,11 @@ def _bad_stage(state: RegistryState, stage: str) -> Refusal | None:
 
 def _unknown(artifact: str, version: str) -> Refusal:
     return Refusal(
-        "unknown-version", f"{artifact} has no registered version {_short(version)}."
+        "unknown-version",
+        f"{artifact} has no registered version {short_version(version)}.",
     )
 
 
-def _short(version: str) -> str:
+def short_version(version: str) -> str:
     """A version's name, or the beginning of a commit's."""
     return version if version.startswith("v") else f"commit {version[:7]}"

@@ -19,6 +19,7 @@ from gto.exceptions import GTOException
 from scmrepo.exceptions import SCMError
 from scmrepo.git import Git
 
+from indexer.core.effects import stage_changes
 from indexer.core.plans import (
     LONGEST_REF,
     Refusal,
@@ -30,7 +31,6 @@ from indexer.core.plans import (
     plan_registration,
     plan_revival,
     plan_unassignment,
-    stage_changes,
     suggest_version,
 )
 from indexer.core.state import build_state
@@ -245,7 +245,7 @@ def test_it_writes_what_gto_writes(tmp_path: Path, seed: int) -> None:
 
 
 # Where gto writes a tag that changes nothing, or that no page could show, we refuse.
-STRICTER = {"stage-not-held", "stage-held"}
+STRICTER = {"stage-not-held", "stage-held", "deregistered"}
 
 
 def written(path: Path, plan: Plan, at: int) -> Registry:

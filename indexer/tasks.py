@@ -8,6 +8,7 @@ from django.core.management import call_command
 
 from indexer import actions, deliveries, jobs, polling, sign_in, turns, wakeup
 from indexer.connections import remove_old_drafts
+from indexer.models import Connection, Repository
 from indexer.repositories import remove_orphaned_mirrors
 
 
@@ -23,18 +24,23 @@ def poll(connection_id: int) -> None:
     polling.poll_owed(connection_id)
 
 
-@shared_task(name="muster.enqueue_due", expires=60, soft_time_limit=25, time_limit=30)
+@shared_task(name="muster.enqueue_due", soft_time_limit=25, time_limit=30)
 def enqueue_due() -> None:
     """Wake a worker for whatever is owed and was not woken for."""
-    for connection_id in polling.take_due():
-        if not wakeup.send(connection_id, wakeup.POLL):
-            return
-    for repository_id in jobs.take_due():
-        if not wakeup.send(repository_id):
+    _wake(Connection, polling.take_due(), wakeup.POLL)
+    _wake(Repository, jobs.take_due(), wakeup.CRAWL)
+
+
+def _wake(rows: type[Connection] | type[Repository], ids: list[int], task: str) -> None:
+    """Send for each; those that the queue did not take count as not woken for."""
+    for sent, pk in enumerate(ids):
+        if not wakeup.send(pk, task):
+            left = rows._default_manager.filter(pk__in=ids[sent:])
+            left.update(enqueued_at=None)
             return
 
 
-@shared_task(name="muster.act", expires=60)
+@shared_task(name="muster.act")
 def act() -> None:
     """Go on with actions whose process died, or of which it is not known what came."""
     actions.resume_open()
@@ -45,7 +51,7 @@ def alive() -> None:
     """Nothing: that it began says that the worker works (registry_site/alive.py)."""
 
 
-@shared_task(name="muster.tidy", expires=600)
+@shared_task(name="muster.tidy")
 def tidy() -> None:
     """Remove what nobody needs any more."""
     remove_orphaned_mirrors()

@@ -15,7 +15,6 @@ logger = logging.getLogger(__name__)
 
 LONGEST_LIST = 1000
 CRAWL, POLL = "muster.crawl", "muster.poll"  # tasks, of indexer/tasks.py
-MESSAGE_LIFE = 90.0  # seconds; by then the scheduler has sent another
 
 
 def wake(row_id: int, task: str = CRAWL) -> None:
@@ -33,18 +32,18 @@ def flush(seconds: float) -> bool:
 
 
 def send(row_id: int, task: str = CRAWL) -> bool:
-    """Put one message into the queue. False, with a line in the log, if it cannot be
-    reached; may block as long as the transport's time limits allow."""
+    """Put one message into the queue. False if enough wait there already, or, with a
+    line in the log, if it cannot be reached; may block as long as the transport's time
+    limits allow."""
     from kombu.exceptions import KombuError, OperationalError
 
     from registry_site.celery import app
 
     try:
-        app.send_task(task, (row_id,), expires=MESSAGE_LIFE, retry=False)
+        return app.send_task(task, (row_id,), retry=False) is not None
     except (OperationalError, KombuError, OSError) as error:
         logger.warning("The queue cannot be reached (%s); nothing is lost.", error)
         return False
-    return True
 
 
 def _send(message: tuple[int, str]) -> None:

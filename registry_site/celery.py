@@ -11,11 +11,44 @@ from celery import Celery
 from celery.signals import worker_process_init, worker_ready
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from kombu.exceptions import OperationalError
 
 from registry_site import alive, file_queue
 
+# How many messages may wait when one more is put to them. One that does not get in is
+# not missed: whoever takes the others does all that is owed, and the scheduler sends
+# again. What there are few of finds room where crawls alone have filled theirs.
+ROOM = {"muster.crawl": 40, "muster.poll": 60}
+ROOM_OF_OTHERS = 100
+
+
+class Muster(Celery):  # type: ignore[misc]  # Celery has no types
+    """Celery, with a queue that is never long, however long nobody reads it.
+
+    A message does not expire: that compares the clocks of two machines, and a worker
+    whose clock is ahead would drop all it is sent."""
+
+    def send_task(
+        self, name: str, *args: Any, producer: Any = None, **options: Any
+    ) -> Any:
+        """Send it; None where enough are waiting already."""
+        with self.producer_or_acquire(producer) as sender:
+            if self._waiting(sender) >= ROOM.get(name, ROOM_OF_OTHERS):
+                return None
+            return super().send_task(name, *args, producer=sender, **options)
+
+    def _waiting(self, producer: Any) -> int:
+        """How many messages nobody has taken yet. Raises OperationalError."""
+        at = producer.connection
+        queue = self.conf.task_default_queue
+        try:
+            return int(producer.channel.queue_declare(queue=queue).message_count)
+        except (*at.connection_errors, *at.channel_errors) as error:
+            raise OperationalError(str(error)) from error
+
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_site.settings")
-app = Celery("muster")
+app = Muster("muster")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
@@ -44,7 +77,7 @@ if app.conf.worker_direct:
 def look_for_work(sender: Any, **_: Any) -> None:
     """A worker that starts looks at once for what is owed, not at the next half
     minute."""
-    app.send_task("muster.enqueue_due", expires=60, retry=False)
+    app.send_task("muster.enqueue_due", retry=False)
 
 
 @worker_process_init.connect

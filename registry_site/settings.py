@@ -248,14 +248,12 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "wake workers for what is owed": {
         "task": "muster.enqueue_due",
         "schedule": MUSTER_WAKE_INTERVAL,
-        "options": {"expires": 2 * MUSTER_WAKE_INTERVAL.total_seconds()},
     },
     "go on with actions": {
         "task": "muster.act",
         "schedule": MUSTER_WAKE_INTERVAL,
-        "options": {"expires": 2 * MUSTER_WAKE_INTERVAL.total_seconds()},
     },
-    "tidy up": {"task": "muster.tidy", "schedule": 3600.0, "options": {"expires": 600}},
+    "tidy up": {"task": "muster.tidy", "schedule": 3600.0},
 }
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # kilobytes, looked at between tasks

@@ -349,7 +349,7 @@ def test_due_connections_are_woken_for(
     assert len(sent) == 1, "the poll has woken a worker"
     Repository.objects.update(enqueued_at=None)
     tasks.enqueue_due()
-    assert sent[1:] == [(Repository.objects.get().pk,)]
+    assert sent[1:] == [(Repository.objects.get().pk, wakeup.CRAWL)]
     tasks.crawl(Repository.objects.get().pk)
     assert Event.objects.exists()
 

@@ -5,11 +5,15 @@ nothing; a row that has ended is never written again."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
@@ -23,7 +27,7 @@ from indexer.core.git_objects import (
 from indexer.core.snapshot import Instant, Person
 from indexer.core.versions import Part
 from indexer.jobs import is_dead_here
-from indexer.leases import database_now, holder
+from indexer.leases import Leased, database_now, given_back, holder, renewing
 from indexer.models import ActionLog, Repository
 from indexer.wishes import Outlook, Wish
 
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
     from indexer.actions import Asker
 
 Status = ActionLog.Status
-LEASE = timedelta(minutes=3)  # longer than all requests of one action may take
+FREE: dict[str, Any] = {"lease_id": None, "lease_expires_at": None}  # to go on with
 PAUSES = (2, 5, 15, 60, 300)  # seconds before it is asked again what became of it
 
 
@@ -54,10 +58,26 @@ class Outcome:
 
 @dataclass(slots=True)
 class Held:
-    """The right to carry an action out."""
+    """The right to carry an action out, as long as somebody is at it."""
 
     row: ActionLog
     lease_id: UUID
+    lost: threading.Event = field(default_factory=threading.Event, kw_only=True)
+
+    @property
+    def rows(self) -> Leased:
+        return ActionLog
+
+    @property
+    def pk(self) -> int:
+        return self.row.pk
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """While the block runs nobody else carries it out; if it raises, whoever comes
+        next may."""
+        with renewing(self), given_back(ActionLog, self.lease_id, FREE, pk=self.pk):
+            yield
 
     def fix(self, found: Outlook, order: TagOrder, right: ActionLog.Right) -> None:
         """Write the order down, before anything is sent. Raises TurnLost."""
@@ -164,10 +184,13 @@ def begin(wish: Wish, asker: Asker) -> Held | None:
         tries=1,
         lease_id=lease_id,
         lease_holder=holder(),
-        lease_expires_at=now + LEASE,
+        lease_expires_at=now + settings.MUSTER_LEASE,
     )
     try:
-        with transaction.atomic():
+        with (
+            given_back(ActionLog, lease_id, FREE, key=row.key),
+            transaction.atomic(),
+        ):
             row.save(force_insert=True)
     except IntegrityError:
         return None
@@ -185,16 +208,17 @@ def take(pk: int) -> Held | None:
         free |= Q(lease_id=row.lease_id)
     elif row.lease_expires_at is not None and row.lease_expires_at > now:
         return None
-    taken = ActionLog.objects.filter(free, pk=pk, status__in=ActionLog.OPEN).update(
-        lease_id=lease_id,
-        lease_holder=holder(),
-        lease_expires_at=now + LEASE,
-        tries=F("tries") + 1,
-    )
-    if not taken:
-        return None
-    row = ActionLog.objects.select_related("repository__connection", "user").get(pk=pk)
-    return Held(row, lease_id)
+    with given_back(ActionLog, lease_id, FREE, pk=pk):
+        taken = ActionLog.objects.filter(free, pk=pk, status__in=ActionLog.OPEN).update(
+            lease_id=lease_id,
+            lease_holder=holder(),
+            lease_expires_at=now + settings.MUSTER_LEASE,
+            tries=F("tries") + 1,
+        )
+        if not taken:
+            return None
+        rows = ActionLog.objects.select_related("repository__connection", "user")
+        return Held(rows.get(pk=pk), lease_id)
 
 
 def abandoned() -> list[int]:

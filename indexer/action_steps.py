@@ -29,7 +29,7 @@ from indexer.core.snapshot import GitTag, Instant
 from indexer.crawl import Lens, crawl_repository, is_unchanged
 from indexer.crypto import WrongKey
 from indexer.file_actions import write_file
-from indexer.leases import database_now
+from indexer.leases import PASSING, database_now, drop_connection
 from indexer.models import ActionLog, Crawl, Repository, Tag
 from indexer.permissions import can_act, visible_repositories
 from indexer.providers import errors
@@ -65,13 +65,22 @@ Tried = tuple[Outcome, Listing | None, GitTag | None]
 
 
 def carry_out(held: Held) -> None:
-    """Take an action to its end, or to where it can be gone on with."""
+    """Take an action to its end, or to where it can be gone on with. Raises PASSING
+    where the database is in the way: nobody is at it then."""
+    with held.kept():
+        lens = _carry_out(held)
+    if lens is not None:
+        index(held.row, lens)
+
+
+def _carry_out(held: Held) -> Lens | None:
+    """Through what it is to be indexed afterwards, if anything was written."""
     row = held.row
     try:
         found = _tried(held)
         if isinstance(found, str):
             _leave_open(held, found)
-            return
+            return None
         ended, before, tag = found
         with transaction.atomic():
             held.end(ended)
@@ -84,19 +93,17 @@ def carry_out(held: Held) -> None:
                 )
     except action_rows.TurnLost:
         row.refresh_from_db()
-        return
-    there = row.repository
-    if ended.status == Status.DONE and there is not None and there.hidden_at is None:
-        _index(there.pk, Lens(before, tag))
+        return None
+    return Lens(before, tag) if ended.status == Status.DONE else None
 
 
 def _tried(held: Held) -> Tried | str:
-    """What came of it, or why nobody knows yet. Raises TurnLost."""
+    """What came of it, or why nobody knows yet. Raises TurnLost, PASSING."""
     row = held.row
     sent_before = row.sent_at  # an order that an earlier try may have written
     try:
         return _attempt(held)
-    except action_rows.TurnLost:
+    except (action_rows.TurnLost, *PASSING):
         raise
     except errors.Unsettled as error:
         return error.sentence
@@ -305,22 +312,30 @@ def _fix_order(held: Held, repository: Repository, way: WriteWay) -> Outcome | N
     return None
 
 
-def _index(repository_id: int, lens: Lens) -> None:
-    """Bring the rows up to the tag just written: a crawl is owed. If another is in the
-    way for long, a worker does it."""
+def index(row: ActionLog, lens: Lens | None = None) -> None:
+    """Bring the rows up to the tag that was written: a crawl is owed. If another is in
+    the way for long, a worker does it."""
+    if row.repository is None or row.repository.hidden_at is not None:
+        return
+    repository_id = row.repository.pk
     until = time.monotonic() + INDEXING
     asked = Repository.objects.filter(pk=repository_id, requested_seq__gt=F("done_seq"))
-    try:
-        while crawl_repository(repository_id, lens=lens) is None:
+    while True:
+        try:
+            if crawl_repository(repository_id, lens=lens) is not None:
+                return
             if not asked.exists():
                 return  # another crawl, which began after it was written
-            if time.monotonic() > until:
-                wakeup.wake(repository_id)
+        except Exception as error:
+            # The tag is written and the crawl is owed: a worker comes to it.
+            drop_connection()
+            logger.exception("The index of %s has to wait", repository_id)
+            if not isinstance(error, PASSING):
                 return
-            time.sleep(0.05)
-    except Exception:
-        # The tag is written and the crawl is owed: a worker comes to it.
-        logger.exception("The index of repository %s has to wait", repository_id)
+        if time.monotonic() > until:
+            wakeup.wake(repository_id)
+            return
+        time.sleep(0.05)
 
 
 def _leave_open(held: Held, sentence: str) -> None:

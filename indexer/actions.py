@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from indexer import action_rows
-from indexer.action_steps import carry_out
+from indexer import action_rows, leases
+from indexer.action_steps import carry_out, index
 from indexer.core.plans import Refusal
 from indexer.models import ActionLog
 from indexer.permissions import can_act, visible_repositories
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 Status, Via = ActionLog.Status, ActionLog.Via
 UNBLOCK_EVERY = 8  # looks at whose turn it is, before one looks whether they live
 PATIENCE = 45.0  # seconds to wait for one's turn, or for who does the same
+TRIES = 4  # of an action whose connection to the database breaks
+AWAY = (
+    "Muster cannot reach its database just now. If this was begun, it goes on by "
+    "itself; look at the model before you ask for it again."
+)
+logger = logging.getLogger(__name__)
 
 
 class BadWish(Exception):
@@ -81,9 +88,25 @@ def perform(wish: Wish, asker: Asker) -> ActionLog:
     """Do it, and return the row that says what came of it; the same row for a wish
     that comes again. A row that is still open goes on by itself: the scheduler asks
     until it is known. Raises BadWish, NotAllowed, KeyReused, Busy."""
+    until = time.monotonic() + PATIENCE
+    for tries_left in reversed(range(TRIES)):
+        try:
+            row = _perform(wish, asker, until)
+            if tries_left < TRIES - 1:
+                index(row)  # its end may have been written, and the answer lost
+            return row
+        except leases.PASSING as error:
+            # By its key it is the same action, wherever the connection broke.
+            leases.drop_connection()
+            if not tries_left or time.monotonic() > until:
+                raise Busy(AWAY) from error
+            logger.warning("An action begins again: %s", error)
+    raise AssertionError("not reached")
+
+
+def _perform(wish: Wish, asker: Asker, until: float) -> ActionLog:
     check_allowed(wish, asker.user)
     check_identity(asker.user)
-    until = time.monotonic() + PATIENCE
     is_sound = False
     for look in itertools.count():
         if row := ActionLog.objects.filter(key=asker.key_digest).first():
@@ -141,9 +164,13 @@ def resume_open() -> int:
     it. Returns how many were looked at."""
     count = 0
     for pk in action_rows.abandoned():
-        if held := action_rows.take(pk):
-            carry_out(held)
-            count += 1
+        try:
+            if held := action_rows.take(pk):
+                carry_out(held)
+                count += 1
+        except leases.PASSING as error:
+            leases.drop_connection()
+            logger.warning("Action %s has to wait: %s", pk, error)
     return count
 
 

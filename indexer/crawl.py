@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from django.db import DatabaseError, IntegrityError, OperationalError, connection
+from django.db import Error, IntegrityError
 
 from indexer import jobs, leases
 from indexer.additions import ingest_additions, read_additions
@@ -28,7 +28,7 @@ from indexer.crypto import WrongKey
 from indexer.index_rows import INDEX_VERSION
 from indexer.ingest import IngestCounts, LeaseLost, ingest
 from indexer.jobs import Lease
-from indexer.leases import clock
+from indexer.leases import PASSING, clock, drop_connection, given_back, hold
 from indexer.models import Connection, Crawl, Repository
 from indexer.providers import errors
 from indexer.providers.base import Known, Listing, Progress, Provider, no_progress
@@ -41,6 +41,8 @@ Watch = Callable[[str, int, int], None]
 PROGRESS_EVERY = 0.5  # seconds between two writes of a crawl's progress
 YOUNG_LISTING = timedelta(minutes=5)  # of a connection; not asked for again
 WRITE_TRIES = 5  # of one ingest, when the database is in the way
+CRAWL_TRIES = 3  # of a crawl whose connection to the database breaks
+CRAWL_AGAIN = 20.0  # seconds after which it is not begun again
 
 STATE_OF: dict[type[errors.ProviderError], Repository.State] = {
     errors.AddressRefused: Repository.State.FAILING,
@@ -74,14 +76,18 @@ def crawl_repository(
     The Crawl row that comes back says how it went. `trigger` None: what the request
     says. `watch` is told of the progress as it is written. `afresh`: trust nothing
     that was read before but the memory of tags. `lens`: what the caller
-    knows of the remote. Raises nothing but DatabaseError, when the end itself cannot
-    be written (the scheduler finds it)."""
+    knows of the remote. Raises nothing but a database's Error, when the end itself
+    cannot be written; the lease is given back all the same."""
     lease = jobs.claim(repository_id, trigger=trigger, requested_by=requested_by)
     if lease is None:
         return None
-    with leases.renewing(lease):
+    free = jobs.BROKEN_OFF
+    with (
+        leases.renewing(lease),
+        given_back(Repository, lease.lease_id, free, pk=repository_id),
+    ):
         try:
-            _crawl(lease, _Progress(lease, watch), afresh=afresh, lens=lens)
+            _crawl_steadily(lease, _Progress(lease, watch), afresh=afresh, lens=lens)
         except LeaseLost:
             logger.warning("Crawl %s lost its lease and stopped.", lease.crawl.pk)
         except errors.RateLimited as error:
@@ -97,6 +103,23 @@ def crawl_repository(
             logger.exception("Crawl %s of %s failed", lease.crawl.pk, repository_id)
             _fail(lease, _unexpected(error), error)
     return Crawl.objects.filter(pk=lease.crawl.pk).first()
+
+
+def _crawl_steadily(
+    lease: Lease, progress: _Progress, *, afresh: bool, lens: Lens | None
+) -> None:
+    """Crawl, and again from the beginning if the connection to the database broke."""
+    began = time.monotonic()
+    for tries_left in reversed(range(CRAWL_TRIES)):
+        try:
+            _crawl(lease, progress, afresh=afresh, lens=lens)
+            return
+        except PASSING as error:
+            drop_connection()
+            if not tries_left or time.monotonic() - began > CRAWL_AGAIN:
+                raise
+            logger.warning("Crawl %s begins again: %s", lease.crawl.pk, error)
+            hold(lease)  # its end may be written, and only the answer be lost
 
 
 class _Progress:
@@ -295,11 +318,11 @@ def _persist(lease: Lease, write: Callable[[], IngestCounts]) -> IngestCounts:
         lease.check()
         try:
             return write()
-        except (OperationalError, IntegrityError) as error:
+        except (*PASSING, IntegrityError) as error:
             if not tries_left:
                 raise
             logger.warning("Writing the index failed, trying again: %s", error)
-            _drop_connection()
+            drop_connection()
             wait = 0.2 * 2 ** (WRITE_TRIES - 1 - tries_left)
             time.sleep(wait * random.uniform(1, 1.5))  # noqa: S311
     raise AssertionError("not reached")
@@ -341,14 +364,13 @@ def _wait(lease: Lease, until: datetime) -> None:
 
 
 def _fail(lease: Lease, sentence: str, error: Exception) -> None:
-    """Write why the crawl failed. Who cannot reach the database leaves the lease to
-    run out."""
+    """Write why the crawl failed."""
     state = Repository.State.FAILING
     for kind, found in STATE_OF.items():
         if isinstance(error, kind):
             state = found
-    if isinstance(error, DatabaseError):
-        _drop_connection()
+    if isinstance(error, Error):
+        drop_connection()
     known = isinstance(error, errors.ProviderError | WrongKey)
     try:
         jobs.fail(
@@ -394,7 +416,7 @@ def _unexpected(error: Exception) -> str:
             "Reading this repository took longer than a crawl may. Muster will try "
             "again at {when}; a smaller repository, or fewer tags, reads faster."
         )
-    if isinstance(error, DatabaseError):
+    if isinstance(error, Error):
         return (
             f"Muster's database got in the way ({name}). It will try again at {{when}}."
         )
@@ -402,9 +424,3 @@ def _unexpected(error: Exception) -> str:
         f"Muster met an error it did not expect ({name}). It will try again at "
         "{when}; the log has the details."
     )
-
-
-def _drop_connection() -> None:
-    """Let Django open a new connection: the old one may lead to a server that died."""
-    if not connection.in_atomic_block:
-        connection.close()

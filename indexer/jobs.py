@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
@@ -23,7 +24,16 @@ from django.db.models import F, Q, QuerySet
 from indexer import processes, wakeup
 from indexer.budgets import Budget, Unlimited
 from indexer.ingest import fence
-from indexer.leases import Held, asked, clock, database_now, host_name, pause, take
+from indexer.leases import (
+    Held,
+    asked,
+    clock,
+    database_now,
+    given_back,
+    host_name,
+    pause,
+    take,
+)
 from indexer.models import Connection, Crawl, Repository
 
 logger = logging.getLogger(__name__)
@@ -45,6 +55,8 @@ FREE: dict[str, Any] = {
     "lease_holder": "",
     "enqueued_at": None,
 }
+# Of a crawl that neither ended nor died: it says nothing against the repository.
+BROKEN_OFF: dict[str, Any] = FREE | {"attempts": F("attempts") - 1}
 KEPT_CRAWLS = 50  # rows per repository
 
 
@@ -125,13 +137,22 @@ def claim(
     """Take the lease of a repository that is owed a crawl, count the attempt and open
     its Crawl row; None if nothing is owed or another is at it. `trigger` None: as the
     request says."""
-    with transaction.atomic():
+    lease_id = uuid4()
+    with (
+        given_back(Repository, lease_id, BROKEN_OFF, pk=repository_id),
+        transaction.atomic(),
+    ):
         now = database_now()
         _free_dead(Repository.objects.filter(pk=repository_id), now)
-        lease_id = take(
-            Repository, repository_id, owed(now), now, attempts=F("attempts") + 1
+        is_ours = take(
+            Repository,
+            repository_id,
+            lease_id,
+            owed(now),
+            now,
+            attempts=F("attempts") + 1,
         )
-        if lease_id is None:
+        if not is_ours:
             return None
         # Whatever else runs is without its lease: its end could not be written.
         _lose(Crawl.objects.filter(repository_id=repository_id), now)

@@ -13,16 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from typing import Any, Protocol
+from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
 from indexer import processes
 from indexer.ingest import LeaseLost
-from indexer.models import Connection, Repository
+from indexer.models import ActionLog, Connection, Repository
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,25 @@ FIRST_PAUSE = timedelta(minutes=1)  # after a failure; doubles with each more
 LONGEST_PAUSE = timedelta(hours=1)
 MAIN_VARIABLE = "MUSTER_WORKER_PID"  # a worker's children find its process id there
 
-Leased = type[Repository] | type[Connection]
+# The connection broke, or the database was in the way: what was done may be done again
+# by a new one. What a COMMIT did whose answer was lost is looked up there.
+PASSING = (OperationalError, InterfaceError)
+GIVE_BACK_TRIES = (0.0, 0.2, 1.0)  # seconds before each
+
+Leased = type[Repository] | type[Connection] | type[ActionLog]
+
+
+class Renewed(Protocol):
+    """What is renewed: a lease of the row `pk` of `rows`."""
+
+    @property
+    def rows(self) -> Leased: ...
+    @property
+    def pk(self) -> int: ...
+    @property
+    def lease_id(self) -> UUID: ...
+    @property
+    def lost(self) -> threading.Event: ...
 
 
 @dataclass(slots=True)
@@ -52,18 +71,17 @@ class Held:
 
 
 def take(
-    rows: Leased, pk: int, owed: Q, now: datetime, **fields: object
-) -> UUID | None:
-    """Take the lease of a row that is `owed` work and free, by one UPDATE; None if
+    rows: Leased, pk: int, lease_id: UUID, owed: Q, now: datetime, **fields: object
+) -> bool:
+    """Take the lease of a row that is `owed` work and free, by one UPDATE; False if
     there is nothing to do or another is at it."""
-    lease_id = uuid4()
     taken = rows._default_manager.filter(owed, pk=pk, lease_id=None).update(
         lease_id=lease_id,
         lease_expires_at=now + settings.MUSTER_LEASE,
         lease_holder=holder(),
         **fields,
     )
-    return lease_id if taken else None
+    return bool(taken)
 
 
 def hold(lease: Held) -> None:
@@ -103,7 +121,40 @@ def host_name() -> str:
 
 
 @contextmanager
-def renewing(lease: Held) -> Iterator[None]:
+def given_back(
+    rows: Leased, lease_id: UUID, free: dict[str, Any], **which: object
+) -> Iterator[None]:
+    """If the block raises, nobody is at the row any more: make it `free` at once, by a
+    new connection, for the old one may be what failed. A lease is held by who works."""
+    try:
+        yield
+    except BaseException:
+        _give_back(rows, lease_id, free, **which)
+        raise
+
+
+def _give_back(
+    rows: Leased, lease_id: UUID, free: dict[str, Any], **which: object
+) -> None:
+    for pause in GIVE_BACK_TRIES:
+        time.sleep(pause)
+        drop_connection()
+        try:
+            rows._default_manager.filter(lease_id=lease_id, **which).update(**free)
+        except Error as error:
+            logger.warning("A lease could not be given back: %s", error)
+        else:
+            return
+
+
+def drop_connection() -> None:
+    """Let Django open a new connection: the old one may lead to a server that died."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+@contextmanager
+def renewing(lease: Renewed) -> Iterator[None]:
     """Keep the lease alive while the block runs, from a thread with a connection of
     its own. If it cannot, `lease.lost` is set."""
     stop = threading.Event()
@@ -118,7 +169,7 @@ def renewing(lease: Held) -> Iterator[None]:
         thread.join()
 
 
-def _renew(lease: Held, stop: threading.Event) -> None:
+def _renew(lease: Renewed, stop: threading.Event) -> None:
     life = settings.MUSTER_LEASE.total_seconds()
     renewed = time.monotonic()
     while not stop.wait(life / 4):
@@ -130,7 +181,7 @@ def _renew(lease: Held, stop: threading.Event) -> None:
                 lease.lost.set()
                 return
             renewed = time.monotonic()
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("The lease could not be renewed, trying on: %s", error)
         finally:
             connection.close()

@@ -18,9 +18,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, transaction
+from django.db import DataError, Error, IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
 from indexer import hooks, jobs
@@ -34,6 +35,8 @@ from indexer.leases import (
     asked,
     clock,
     database_now,
+    drop_connection,
+    given_back,
     hold,
     pause,
     renewing,
@@ -54,6 +57,7 @@ GITLAB_POLLS, GITLAB_POLLS_WITH_HOOK = 3, 12
 # A time of a push counts whole seconds: another in the same second does not move it.
 SETTLED = timedelta(seconds=5)
 REST = timedelta(seconds=10)  # between two looks, if only webhooks ask
+FREE = {**jobs.FREE, "phase": "", "done": 0, "total": 0}
 FINE = (Repository.State.OK, Repository.State.EMPTY)
 STATE_OF: Mapping[type[errors.ProviderError], Connection.State] = {
     errors.AccessDenied: Connection.State.DENIED,
@@ -102,21 +106,22 @@ def poll(connection_id: int) -> bool:
     lease = _claim(connection_id)
     if lease is None:
         return False
-    with renewing(lease):
+    with renewing(lease), given_back(Connection, lease.lease_id, FREE, pk=lease.pk):
         try:
             _poll(lease)
         except LeaseLost:
             logger.warning("The look at connection %s lost its lease.", lease.pk)
         except (errors.ProviderError, WrongKey) as error:
             _fail(lease, error)
-        except DatabaseError as error:
+        except Error as error:
+            drop_connection()
             if not Connection.objects.filter(pk=lease.pk).exists():
                 logger.info("Connection %s was removed during a look at it.", lease.pk)
             elif isinstance(error, DataError | IntegrityError):
                 logger.exception("The look at connection %s failed", lease.pk)
                 _fail(lease, error)  # it would again, at once
             else:
-                raise  # the lease runs out, and the scheduler wakes another
+                raise  # the scheduler wakes another
         except Exception as error:
             logger.exception("The look at connection %s failed", lease.pk)
             _fail(lease, error)
@@ -136,22 +141,25 @@ def poll_owed(connection_id: int, *, seconds: float = 30.0) -> None:
 
 
 def _claim(connection_id: int) -> Held | None:
-    with transaction.atomic():
+    lease_id = uuid4()
+    with (
+        given_back(Connection, lease_id, FREE, pk=connection_id),
+        transaction.atomic(),
+    ):
         now = database_now()
         _reap(Connection.objects.all(), now)
         # Crawls that somebody waits for find a worker.
         most = max(1, settings.MUSTER_WORKERS - 1)
         if Connection.objects.exclude(lease_id=None).count() >= most:
             return None
-        lease_id = take(Connection, connection_id, owed(now), now)
-        if lease_id is None:
+        if not take(Connection, connection_id, lease_id, owed(now), now):
             return None
         seen = Connection.objects.values_list("requested_seq", flat=True)
         return Held(Connection, connection_id, lease_id, seen.get(pk=connection_id))
 
 
 def _reap(connections: QuerySet[Connection], now: datetime) -> None:
-    connections.filter(lease_expires_at__lte=now).update(**jobs.FREE, phase="")
+    connections.filter(lease_expires_at__lte=now).update(**FREE)
 
 
 def _poll(lease: Held) -> None:
@@ -402,5 +410,5 @@ def _fail(lease: Held, error: Exception) -> None:
 def _end(lease: Held, **fields: Any) -> None:
     """Write, and give the lease back."""
     Connection.objects.filter(pk=lease.pk, lease_id=lease.lease_id).update(
-        **jobs.FREE, phase="", done=0, total=0, **fields
+        **FREE, **fields
     )

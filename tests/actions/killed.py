@@ -69,7 +69,7 @@ def kill_at(point: str) -> None:
         case "the crawl is not committed":
             after(jobs, "request_crawls")
         case "before the index":
-            before(action_steps, "_index")
+            before(action_steps, "index")
         case "in the index":
             before(crawl, "_persist")
         case _:

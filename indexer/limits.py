@@ -9,6 +9,8 @@ crawl. So everything passes here, and both databases hold the same.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -21,6 +23,7 @@ ID_LENGTH = 64  # object ids, hex
 SEARCH_LENGTH = 20_000  # characters of an artifact that search looks at
 KEY_LENGTH = 1_000  # hex digits of a sort key: index rows have a limit
 WHOLE_MAX = 2**31 - 1  # of an integer column
+ODD_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")  # in JSON
 
 
 def text(value: str) -> str:
@@ -32,6 +35,36 @@ def text(value: str) -> str:
     except UnicodeEncodeError:
         value = value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     return value.replace("\0", "\ufffd")
+
+
+def holds(value: str) -> bool:
+    """Whether both databases can store it as it is."""
+    return text(value) == value
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """All texts in a JSON value, names too."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, Mapping):
+            left += [*one.keys(), *one.values()]
+        elif isinstance(one, list | tuple):
+            left += one
+
+
+def is_odd_json(body: bytes) -> bool:
+    """Whether it is JSON with a text that no database holds. What is no JSON is for
+    whoever reads it to refuse."""
+    if not ODD_ESCAPE.search(body):
+        return False
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return not all(map(holds, texts_in(value)))
 
 
 def name(value: str, limit: int = NAME_LENGTH) -> str:

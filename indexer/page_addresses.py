@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _DOTS = re.compile(r"(?:(?<=/)|\A)\.{1,2}(?=/|\Z)")
 _SLASHES = re.compile(r"\A/|(?<=/)/|/\Z")
-_ESCAPE = re.compile(r"%([0-9A-F]{2})")
+_ESCAPE = re.compile(r"%(?!00)([0-9A-F]{2})")  # no name holds a NUL
 _SEGMENT = r"(?!(?:-|\.{1,2})(?:/|\Z))[A-Za-z0-9._-]+"
 _SAFE = "/~:@!$&'()*+,;="  # what Django's reverse() leaves as it is
 
@@ -59,10 +59,7 @@ class ArtifactConverter:
     regex = r"[\s\S]+"
 
     def to_python(self, value: str) -> str:
-        name = unescape_name(value)
-        if "\0" in name:  # PostgreSQL would refuse the question
-            raise ValueError("no name holds a NUL")
-        return name
+        return unescape_name(value)
 
     def to_url(self, value: str) -> str:
         return escape_name(value)
@@ -71,7 +68,7 @@ class ArtifactConverter:
 class VersionConverter:
     """`v1.2.3`, or the whole id of a commit."""
 
-    regex = r"v[^@/\0]+|[0-9a-f]{64}|[0-9a-f]{40}"
+    regex = r"v[^@/]+|[0-9a-f]{64}|[0-9a-f]{40}"
 
     def to_python(self, value: str) -> str:
         return value

@@ -112,9 +112,6 @@ class Reader:
         return day
 
     def _clean(self, name: str, value: str, longest: int) -> str:
-        if "\0" in value:  # no database column holds one
-            self.notes.append(f"{name} holds a NUL character, which was left out.")
-            value = value.replace("\0", "")
         if len(value) > longest:
             self.notes.append(
                 f"{name} is longer than {longest} characters: the rest was left out."

@@ -7,9 +7,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from indexer import limits
 from indexer.core.effects import StageChange, effect_of
 from indexer.core.git_objects import TagOrder
 from indexer.core.plans import (
@@ -36,7 +37,6 @@ TAG_VERBS = frozenset(Verb) - {Verb.ADD, Verb.EDIT}
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 LONGEST_MESSAGE = 20_000
 LONGEST_NAME = 255  # as the row keeps it
-SURROGATE = re.compile("[\ud800-\udfff]")
 # Refusals that say the wish itself makes no sense, whatever the repository holds.
 NONSENSE = frozenset(
     {
@@ -192,13 +192,13 @@ def nonsense(wish: Wish) -> Refusal | None:
         ("bad-stage", wish.stage),
         ("bad-commit", wish.commit_id),
     ):
-        if len(text) > LONGEST_NAME or not _is_text(text):
+        if len(text) > LONGEST_NAME or not limits.holds(text):
             return Refusal(
                 code,
                 f"A name has at most {LONGEST_NAME} characters, and none that a text "
                 "cannot hold.",
             )
-    if not all(map(_is_text, _texts([wish.message, dict(wish.fields)]))):
+    if not all(map(limits.holds, limits.texts_in([wish.message, dict(wish.fields)]))):
         return Refusal("bad-message", "The text holds characters that Git cannot keep.")
     if wish.verb not in TAG_VERBS:
         return None
@@ -215,10 +215,9 @@ def nonsense(wish: Wish) -> Refusal | None:
     needs_version = {Verb.ASSIGN, Verb.UNASSIGN, Verb.DEREGISTER}
     if wish.verb in needs_version and not (wish.version or wish.commit_id):
         return Refusal("nothing-chosen", "Choose a version.")
-    if len(wish.message) > LONGEST_MESSAGE or "\0" in wish.message:
+    if len(wish.message) > LONGEST_MESSAGE:
         return Refusal(
-            "bad-message",
-            f"A message has at most {LONGEST_MESSAGE:,} characters, none of them NUL.",
+            "bad-message", f"A message has at most {LONGEST_MESSAGE:,} characters."
         )
     if NOT_A_REF.search(wish.artifact.replace(":", "=")):
         return Refusal(
@@ -229,24 +228,6 @@ def nonsense(wish: Wish) -> Refusal | None:
     if wish.stage and NOT_A_REF.search(wish.stage):
         return Refusal("bad-stage", "Git allows no tag for this stage: it has “//”.")
     return None
-
-
-def _texts(value: Json) -> Iterator[str]:
-    """All texts in a value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key in value:
-            yield key
-            yield from _texts(value[key])
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)
-
-
-def _is_text(value: str) -> bool:
-    """Whether both databases can hold it."""
-    return "\0" not in value and not SURROGATE.search(value)
 
 
 def _unwritable(plan: TagPlan, state: RegistryState, artifact: str) -> Refusal | None:

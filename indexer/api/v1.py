@@ -119,7 +119,7 @@ def repositories(request: HttpRequest, parameters: Query[RepositoryParameters]) 
     """Repositories, by name."""
     refuse_unknown(request, RepositoryParameters.model_fields)
     rows = visible_repositories(_user(request)).defer("secret")
-    for word in parameters.q.replace("\0", "").split():
+    for word in parameters.q.split():
         rows = rows.filter(name__icontains=word)
     where = span(rows.count(), parameters.page, parameters.size)
     page_exists(where, parameters.page)
@@ -248,9 +248,6 @@ def resolve_reference(
     """What `churn@latest`, `churn@v3.0.0` or `churn#prod` means: version, commit, path.
     Now, or as of a time."""
     refuse_unknown(request, ResolveParameters.model_fields)
-    asked = [parameters.ref, parameters.repository, parameters.at]
-    if any("\0" in text for text in asked):
-        raise BadParameter("A parameter holds a NUL character.")
     at = _instant(parameters.at)
     try:
         found = resolve(

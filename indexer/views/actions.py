@@ -242,7 +242,7 @@ def commits(request: HtmxHttpRequest, repository: str) -> HttpResponseBase:
     """The list of commits to choose from: as a fragment, or a page without scripts."""
     where = get_writable(request, repository)
     context = _picker(request, where, request.GET.get("commit", ""))
-    artifact = request.GET.get("artifact", "").replace("\0", "")
+    artifact = request.GET.get("artifact", "")
     context |= {
         "repository": where,
         "is_fragment": True,
@@ -264,7 +264,7 @@ def _picker(
     branch = branch if branch in branches else default
     skip = data.get("skip", "")
     number = int(skip) if skip.isascii() and skip.isdigit() and len(skip) < 7 else 0
-    query = data.get("find", "").replace("\0", "").strip()[:200]
+    query = data.get("find", "").strip()[:200]
     context: dict[str, Any] = {
         "branches": names,
         "branch": branch,

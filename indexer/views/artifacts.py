@@ -71,7 +71,7 @@ def artifact(
 ) -> HttpResponseBase:
     """An artifact at its latest version, or at the version the address names."""
     shown = get_artifact(request.user, repository, artifact)
-    chosen = request.GET.get("version", "").replace("\0", "").strip()
+    chosen = request.GET.get("version", "").strip()
     if chosen and not version:
         return _jump(shown, chosen)
     filters = HistoryFilters.from_query(request.GET)

@@ -11,6 +11,7 @@ from django.template import loader
 
 from indexer.api.problems import ApiProblem, DiskFull, TooLarge, problem_response
 from indexer.full_disk import is_disk_full
+from indexer.plain_text import OddText
 
 
 def _page(status: int, **context: str) -> HttpResponse:
@@ -20,23 +21,24 @@ def _page(status: int, **context: str) -> HttpResponse:
     return HttpResponse(html, status=status)
 
 
-def _answer(request: HttpRequest, problem: ApiProblem) -> HttpResponse:
+def _answer(
+    request: HttpRequest, problem: ApiProblem, **context: str
+) -> HttpResponse:
     """In the shape of where it was asked."""
     if request.path.startswith("/api/"):
         return problem_response(problem)
-    return _page(problem.status)
+    return _page(problem.status, **context)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Also what Django counts among those: a form that is too large."""
     if isinstance(exception, RequestDataTooBig):
         return _answer(request, TooLarge())
-    return _answer(
-        request,
-        ApiProblem(
-            400, "bad-request", "The request makes no sense", "It could not be read."
-        ),
+    said = str(exception) if isinstance(exception, OddText) else ""
+    problem = ApiProblem(
+        400, "bad-request", "The request makes no sense", said or "It could not be read."
     )
+    return _answer(request, problem, said=said)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -36,7 +36,7 @@ MOST_REPOSITORIES = 200
 @require_safe
 def add_where(request: HtmxHttpRequest) -> HttpResponseBase:
     """Choose the repository of a new model."""
-    q = request.GET.get("q", "").replace("\0", "").strip()[:200]
+    q = request.GET.get("q", "").strip()[:200]
     rows = visible_repositories(request.user).filter(is_enabled=True).order_by("name")
     if q:
         rows = rows.filter(name__icontains=q)

@@ -25,7 +25,7 @@ def with_crawl(rows: QuerySet[Repository]) -> QuerySet[Repository]:
 
 def clean_search(text: str) -> str:
     """A search as a person typed it, without what no database takes."""
-    return text.replace("\0", "").strip()[:200]
+    return text.strip()[:200]
 
 
 def narrowed(

@@ -243,7 +243,6 @@ def test_its_repositories_are_searched_and_narrowed(
     assert names("state=problems") >= {"acme/bad"}
     assert names("state=hidden") == {"acme/secret"}
     assert names("q=old") == {"acme/old"}
-    assert names("q=%00") == {"acme/churn", "acme/old", "acme/bad"}
 
 
 def test_a_repository_waits_calmly_for_what_its_connection_waits_for(

@@ -2,12 +2,14 @@
 one whose answer is lost, before a COMMIT or after it.
 
 On PostgreSQL the server ends the connection's process there, as an administrator or a
-restart does; on SQLite the statement fails as one does on a disk that has trouble."""
+restart does. On SQLite another holds the lock for longer than one waits; where it
+cannot, because the work holds it, the statement fails as on a disk that has trouble."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +21,11 @@ from tests.services import EXHAUSTIVE
 @dataclass
 class Trouble:
     """Counts the points of some work. At the one that is `chosen` the connection
-    breaks, once; `met` says what was done there."""
+    breaks, and at those after it, as often as `times` says; `met` says what was done
+    there."""
 
     chosen: int = -1
+    times: int = 1
     points: int = 0
     met: str = ""
 
@@ -44,8 +48,11 @@ class Trouble:
         many: Any,
         context: Any,
     ) -> Any:
-        self._point(f"before {sql[:60]}")
-        answer = execute(sql, params, many, context)
+        def work() -> Any:
+            return execute(sql, params, many, context)
+
+        self._point(f"before {sql[:60]}", work)
+        answer = work()
         if not sql.lstrip().startswith("SELECT"):
             self._point(f"after {sql[:60]}")
         return answer
@@ -55,14 +62,17 @@ class Trouble:
         self.commit()
         self._point("after COMMIT")
 
-    def _point(self, what: str) -> None:
+    def _point(self, what: str, work: Callable[[], Any] | None = None) -> None:
         self.points += 1
-        if self.points == self.chosen + 1:
+        if self.points > self.chosen >= 0 and self.times:
+            self.times -= 1
             self.met = what
-            self._break()
+            self._break(work)
 
-    def _break(self) -> None:
+    def _break(self, work: Callable[[], Any] | None) -> None:
         if self.wrapper.vendor != "postgresql":
+            if work is not None:
+                self._lock_out(work)
             raise OperationalError("disk I/O error")
         import psycopg
 
@@ -76,12 +86,24 @@ class Trouble:
                 "SELECT pg_terminate_backend(%s, 5000)",
                 [self.wrapper.connection.info.backend_pid],
             )
-        self.wrapper.connection.execute("SELECT 1")  # as psycopg says it
+        with self.wrapper.wrap_database_errors:
+            self.wrapper.connection.execute("SELECT 1")  # as it is said
+
+    def _lock_out(self, work: Callable[[], Any]) -> None:
+        """Do it while another writes. Raises OperationalError, if it writes."""
+        name = self.wrapper.settings_dict["NAME"]
+        with closing(sqlite3.connect(name, timeout=0, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return  # the work itself holds the lock
+            self.wrapper.connection.execute("PRAGMA busy_timeout=0")
+            work()
 
 
 @contextmanager
-def trouble(chosen: int = -1) -> Iterator[Trouble]:
-    with Trouble(chosen) as found:
+def trouble(chosen: int = -1, times: int = 1) -> Iterator[Trouble]:
+    with Trouble(chosen, times) as found:
         yield found
 
 

@@ -4,12 +4,21 @@ follows: there is one tag, the row says so, and nobody is kept from the model.""
 from __future__ import annotations
 
 import time
+from datetime import timedelta
+from typing import Any
 
-from indexer.actions import Asker, perform
+import pytest
+
+from indexer.actions import Asker, Busy, perform, resume_open
+from indexer.core.snapshot import GitTag
+from indexer.leases import database_now
 from indexer.models import ActionLog, Repository
-from tests.actions.checks import check_settled, done
+from indexer.providers.git.writer import GitTagWriter
+from indexer.providers.writing import TagOrder
+from tests.actions.checks import check_settled, done, pass_time
 from tests.actions.places import ActionPlace, Verb
 from tests.dropping import points_of, trouble
+from tests.process_tree import wait_until
 
 SOON = 20.0  # seconds; a lease that nobody works under would hold for 45
 
@@ -39,3 +48,44 @@ def test_F_T1_a_connection_that_breaks_anywhere_keeps_nobody_from_the_model(
         check_free()
         assert time.monotonic() - began < SOON, about
     check_settled(place)
+
+
+def test_F_T1_a_database_that_stays_away_is_said_and_holds_up_nobody_for_long(
+    git_place: ActionPlace, settings: Any
+) -> None:
+    done(git_place.register(0, "v1.0.0"))
+    wish = git_place.wish(Verb.ASSIGN, stage="prod", version="v1.0.0")
+    asker = Asker(git_place.people["eddy"], "one", ActionLog.Via.PAGE)
+    with trouble(30, times=99), pytest.raises(Busy, match="cannot reach its database"):
+        perform(wish, asker)
+    row = ActionLog.objects.get(verb=Verb.ASSIGN)
+    assert row.is_open
+    # Nobody could give its lease back; it is as short as any.
+    assert row.lease_expires_at is not None
+    assert row.lease_expires_at <= database_now() + settings.MUSTER_LEASE
+    pass_time(row)
+    assert resume_open() == 1
+    row.refresh_from_db()
+    done(row)
+    check_settled(git_place)
+
+
+def test_F_T1_who_is_at_it_for_long_keeps_it(
+    git_place: ActionPlace, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease is shorter than a slow remote may take, and is renewed."""
+    usual, settings.MUSTER_LEASE = settings.MUSTER_LEASE, timedelta(seconds=2)
+    write = GitTagWriter.write_tag
+
+    def slow(writer: GitTagWriter, order: TagOrder) -> GitTag:
+        first = ActionLog.objects.get(status="writing").lease_expires_at
+        assert first is not None
+        rows = ActionLog.objects.filter(lease_expires_at__gt=first)
+        wait_until(lambda: rows.exists() and database_now() > first, 30)
+        assert resume_open() == 0
+        settings.MUSTER_LEASE = usual
+        return write(writer, order)
+
+    monkeypatch.setattr(GitTagWriter, "write_tag", slow)
+    assert done(git_place.register(0, "v1.0.0")).tries == 1
+    check_settled(git_place)

@@ -240,6 +240,7 @@ def action_record(row: ActionLog, user: User) -> Record:
         "branch": row.branch,
         "message": row.message,
         "tagger": {"name": row.tagger_name, "email": row.tagger_email},
+        "email_verified_by": row.email_verified_by,
         "pull_request": row.html,
         "asked_at": moment(row.asked_at),
         "ended_at": moment(row.ended_at),

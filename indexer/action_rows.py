@@ -29,6 +29,7 @@ from indexer.core.versions import Part
 from indexer.jobs import is_dead_here
 from indexer.leases import Leased, database_now, given_back, holder, renewing
 from indexer.models import ActionLog, Repository
+from indexer.provider_tokens import verifier_of
 from indexer.wishes import Outlook, Wish
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def begin(wish: Wish, asker: Asker) -> Held | None:
         seen=asker.seen[:64],
         tagger_name=person.name,
         tagger_email=person.email,
+        email_verified_by=verifier_of(asker.user, person.email),
         asked_at=now,
         tries=1,
         lease_id=lease_id,

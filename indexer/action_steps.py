@@ -37,7 +37,7 @@ from indexer.providers.base import Listing
 from indexer.providers.registry import provider_for
 from indexer.providers.writing import TagExists
 from indexer.wishes import TAG_VERBS, order_at, outlook
-from indexer.write_ways import NoWay, Right, WriteWay, way_of
+from indexer.write_ways import NoWay, Right, WriteWay, requested_by, way_of
 
 logger = logging.getLogger(__name__)
 
@@ -306,7 +306,7 @@ def _fix_order(held: Held, repository: Repository, way: WriteWay) -> Outcome | N
     tagger = action_rows.tagger_of(row)
     order = order_at(found.plan, tagger, Instant(int(database_now().timestamp())))
     if way.right is Right.SHARED:
-        asked_by = f"Requested-by: {tagger.name} <{tagger.email}>"
+        asked_by = requested_by(row.actor, tagger)
         order = replace(order, message=f"{order.message}\n\n{asked_by}")
     held.fix(found, order, way.right)
     return None

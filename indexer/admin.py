@@ -158,10 +158,17 @@ class FormerNameAdmin(LookOnly):
 class ActionLogAdmin(LookOnly):
     """What people asked for. The page `/actions` is the one to read and export."""
 
-    list_display = ("asked_at", "actor", "verb", "artifact", "status", "tag")
+    list_display = (
+        "asked_at", "actor", "tagger_email", "verified_by", "verb", "artifact",
+        "status", "tag",
+    )  # fmt: skip
     list_filter = ("status", "verb", "via")
     search_fields = ("actor", "artifact", "repository_name", "tag")
     never_shown = (*SECRETS, "key", "wish", "seen")
+
+    @admin.display(description="Its address is verified by")
+    def verified_by(self, row: ActionLog) -> str:
+        return row.email_verified_by or "nobody"
 
 
 @admin.register(ApiToken)

@@ -164,6 +164,7 @@ ACTION_COLUMNS = {  # and the field of the record
     "user": "actor",
     "name": "name",
     "e-mail": "email",
+    "e-mail verified by": "email_verified_by",
     "via": "via",
     "API token": "token_name",
     "remote address": "remote_address",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from indexer.action_rows import Held, Outcome, order_of, wish_of
+from indexer.action_rows import Held, Outcome, order_of, tagger_of, wish_of
 from indexer.core.artifact_files import ARTIFACTS_YAML, parse_dvc_yaml
 from indexer.core.snapshot import Json
 from indexer.leases import database_now
@@ -22,7 +22,7 @@ from indexer.providers.git.file_writer import GitFileWriter
 from indexer.providers.registry import provider_for, remote_of
 from indexer.registry_edits import EditRefused, change_entry, diff
 from indexer.wishes import Wish
-from indexer.write_ways import WriteWay
+from indexer.write_ways import WriteWay, requested_by
 from indexer.yamlio import parse_document
 
 Status, Verb = ActionLog.Status, ActionLog.Verb
@@ -156,7 +156,7 @@ def _fix(held: Held, way: WriteWay, files: GitFileWriter) -> Outcome | None:
     message = wish.message or _title(row)  # the row's may be that of an earlier try
     title = message.splitlines()[0]
     if way.right is ActionLog.Right.SHARED:
-        message += f"\n\nRequested-by: {row.tagger_name} <{row.tagger_email}>"
+        message += f"\n\n{requested_by(row.actor, tagger_of(row))}"
     held.fix_file(
         right=way.right,
         commit_id=plan.base,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
+from indexer.accounts import MAX_EMAIL
 from indexer.connection_addresses import HOME, Place, WishRefused
 from indexer.connection_owner import found_api
 from indexer.crypto import WrongKey, decrypt, encrypt
@@ -98,11 +99,28 @@ def keep_token(user: User, *, kind: str, place: Place, secret: str) -> ProviderT
             "added_at": timezone.now(),
             "account": "",
             "rights": [],
+            "emails": [],
             "expires_at": None,
             "tested_at": None,
         },
     )
     return token
+
+
+def verifier_of(user: User, email: str) -> str:
+    """The server that says this address is this person's, as far as a test of their
+    token there found out; "" if none does. Only a server that an admin connected, or
+    GitHub and GitLab themselves: at one of their own anybody says anything."""
+    tokens = user.provider_tokens.exclude(tested_at=None)
+    told = [
+        token
+        for token in tokens
+        if email.casefold() in {one.casefold() for one in token.emails}
+    ]
+    if not told:
+        return ""
+    known = {place.web_url for _, place in known_servers()}
+    return next((token.server for token in told if token.web_url in known), "")
 
 
 def host_of(token: ProviderToken) -> Host:
@@ -162,6 +180,7 @@ def _keep_findings(token: ProviderToken, found: Rights) -> None:
             for right in found.rights
             if right.ability in WRITES
         ],
+        emails=[email[:MAX_EMAIL] for email in found.emails],
         expires_at=found.expires_at,
         tested_at=timezone.now(),
     )

@@ -36,6 +36,7 @@ Verb = ActionLog.Verb
 TAG_VERBS = frozenset(Verb) - {Verb.ADD, Verb.EDIT}
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 LONGEST_MESSAGE = 20_000
+FORGED = re.compile(r"^\s*requested-by\s*:", re.IGNORECASE | re.MULTILINE)
 LONGEST_NAME = 255  # as the row keeps it
 # Refusals that say the wish itself makes no sense, whatever the repository holds.
 NONSENSE = frozenset(
@@ -200,6 +201,12 @@ def nonsense(wish: Wish) -> Refusal | None:
             )
     if not all(map(limits.holds, limits.texts_in([wish.message, dict(wish.fields)]))):
         return Refusal("bad-message", "The text holds characters that Git cannot keep.")
+    if FORGED.search(wish.message):
+        return Refusal(
+            "bad-message",
+            "A line that begins with “Requested-by:” is written by Muster alone. Leave "
+            "it out of the message.",
+        )
     if wish.verb not in TAG_VERBS:
         return None
     if wish.verb == Verb.REGISTER and not wish.commit_id:

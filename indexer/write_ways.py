@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from indexer.budgets import Unlimited
+from indexer.core.snapshot import Person
 from indexer.models import ActionLog, Connection, ProviderToken, Repository
 from indexer.provider_tokens import draft_of
 from indexer.providers.base import Remote
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from indexer.providers.gitlab.client import GitLabClient
 
 Right = ActionLog.Right
+REQUESTED_BY = "Requested-by:"
 
 
 class NoWay(Exception):
@@ -112,6 +114,13 @@ def way_of(repository: Repository, user: User) -> WriteWay:
 
     gitlab = gitlab_client(asked, Unlimited())
     return WriteWay(right, remote, GitLabPusher(remote, gitlab), gitlab=gitlab)
+
+
+def requested_by(username: str, person: Person) -> str:
+    """The last line of a message that is written by another's right: the account that
+    asked, which nobody chooses by themselves as they do their name and e-mail."""
+    account = " ".join(username.split())
+    return f"{REQUESTED_BY} {account} ({person.name} <{person.email}>)"
 
 
 def _own_token(connection: Connection, user: User) -> ProviderToken | None:

@@ -64,6 +64,10 @@ class Action(Schema):
     branch: str = Field(description="Where to.")
     message: str
     tagger: Person
+    email_verified_by: str = Field(
+        description="The server that says the tagger's e-mail is theirs. Empty: nobody "
+        "does, they typed it."
+    )
     pull_request: str = Field(description="Its page, if one was opened.")
     asked_at: datetime | None = At
     ended_at: datetime | None = Field(None, description="null: it goes on.")

@@ -45,7 +45,7 @@ from indexer.providers.git.file_writer import GitFileWriter
 from indexer.records import Record, person
 from indexer.sign_in import client_address
 from indexer.wishes import NONSENSE, TAG_VERBS, Wish, outlook
-from indexer.write_ways import NoWay, Right, right_of, way_of
+from indexer.write_ways import NoWay, Right, requested_by, right_of, way_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -320,7 +320,7 @@ def _tag_foretold(wish: Wish, asker: Asker) -> Any:
         return refusal_problem(_changed(wish.artifact))
     tagger, message = identity_of(asker.user), found.plan.message
     if right is Right.SHARED:
-        message += f"\n\nRequested-by: {tagger.name} <{tagger.email}>"
+        message += f"\n\n{requested_by(asker.user.get_username(), tagger)}"
     return Answer(
         200,
         {

@@ -15,24 +15,24 @@ KEPT = (
     "title", "object_id", "html", "code", "sentence", "asked_at", "sent_at",
     "ended_at", "tries",
 )
-COLUMNS = ", ".join(f'"{name}"' for name in KEPT)
 WORDS = "The action log is never rewritten."
 
 
-def keep(apps, schema_editor):
+def keep(apps, schema_editor, names=KEPT):
+    columns = ", ".join(f'"{name}"' for name in names)
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(
             "CREATE FUNCTION muster_action_log_kept() RETURNS trigger "
             f"LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '{WORDS}'; END $$"
         )
         schema_editor.execute(
-            f"CREATE TRIGGER action_log_kept BEFORE UPDATE OF {COLUMNS} ON {TABLE} "
+            f"CREATE TRIGGER action_log_kept BEFORE UPDATE OF {columns} ON {TABLE} "
             "FOR EACH ROW WHEN (OLD.ended_at IS NOT NULL) "
             "EXECUTE FUNCTION muster_action_log_kept()"
         )
     else:
         schema_editor.execute(
-            f"CREATE TRIGGER action_log_kept BEFORE UPDATE OF {COLUMNS} ON {TABLE} "
+            f"CREATE TRIGGER action_log_kept BEFORE UPDATE OF {columns} ON {TABLE} "
             "WHEN OLD.ended_at IS NOT NULL "
             f"BEGIN SELECT RAISE(ABORT, '{WORDS}'); END"
         )

@@ -53,6 +53,7 @@ class ProviderToken(models.Model):
     # What the last test found.
     account = models.CharField(max_length=255, blank=True, default="")
     rights = models.JSONField(default=list)  # ability, granted, sentence
+    emails = models.JSONField(default=list)  # that the server has verified
     expires_at = models.DateTimeField(null=True, blank=True)  # if the server says so
     tested_at = models.DateTimeField(null=True, blank=True)
 

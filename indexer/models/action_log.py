@@ -95,6 +95,8 @@ class ActionLog(models.Model):
     message = models.TextField(blank=True, default="")
     tagger_name = models.CharField(max_length=200, blank=True, default="")
     tagger_email = models.CharField(max_length=254, blank=True, default="")
+    # Who says that the address is theirs: a server. "": nobody does.
+    email_verified_by = models.CharField(max_length=255, blank=True, default="")
     seconds = models.BigIntegerField(null=True)  # its date, since 1970
     not_before = models.BigIntegerField(null=True)  # the earliest it may have
     path = models.TextField(blank=True, default="")  # of the file that is changed

@@ -157,6 +157,7 @@ class Rights:
     account: str  # whose it is: a login, an app's name
     rights: tuple[Right, ...]
     expires_at: datetime | None = None
+    emails: tuple[str, ...] = ()  # of the account, verified by the provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from indexer.account_forms import IdentityForm, PasswordForm, ProviderTokenForm
+from indexer.accounts import account_of
 from indexer.api_tokens import revoke, tokens_in_force
 from indexer.models import ProviderToken
 from indexer.password_hashing import turn
 from indexer.permissions import can_act, role_of
-from indexer.provider_tokens import try_token
+from indexer.provider_tokens import try_token, verifier_of
 from indexer.sign_in import count_attempt
 from indexer.views.access import HtmxHttpRequest, account_required
 from indexer.views.sign_in import limited
@@ -41,8 +42,11 @@ def account(request: HtmxHttpRequest) -> HttpResponseBase:
         messages.success(request, "Your name and e-mail for Git are saved.")
         return redirect("account")
     role = role_of(user)
+    email = account_of(user).email
     context = {
         "form": form,
+        "email": email,
+        "verified_by": verifier_of(user, email),
         "role": role.label if role else "",
         "may_act": can_act(user),
         "tokens": list(user.provider_tokens.all()),

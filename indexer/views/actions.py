@@ -30,11 +30,12 @@ from indexer.models import ActionLog, Artifact, Repository, Snapshot
 from indexer.page_addresses import artifact_path
 from indexer.permissions import can_act, visible_repositories
 from indexer.picking import COMMITS_A_PAGE, commits_page, look_at
+from indexer.provider_tokens import verifier_of
 from indexer.providers.errors import ProviderError
 from indexer.sign_in import client_address
 from indexer.views.access import HtmxHttpRequest, HtmxView, P, View, wants_fragment
 from indexer.wishes import Wish, registry_of
-from indexer.write_ways import NoWay, right_of
+from indexer.write_ways import NoWay, requested_by, right_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -200,19 +201,21 @@ def written_by(request: HtmxHttpRequest, repository: Repository) -> dict[str, An
         "identity": None,
         "right": "",
         "no_way": "",
-        "is_shared": False,
+        "requested_by": "",
+        "verified_by": verifier_of(user, person.email),
     }
     if not person.name or not person.email:
         entered = _entered_identity(request)
         context["identity"] = IdentityForm(entered, user=user)
         if entered:
-            context["tagger"] = Person(entered["name"], entered["email"])
+            person = context["tagger"] = Person(entered["name"], entered["email"])
     try:
         right, context["right"] = right_of(repository, user)
     except NoWay as error:
         context["no_way"] = error.sentence
     else:
-        context["is_shared"] = right == ActionLog.Right.SHARED
+        if right == ActionLog.Right.SHARED:
+            context["requested_by"] = requested_by(user.get_username(), person)
     return context
 
 

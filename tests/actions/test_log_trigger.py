@@ -15,7 +15,7 @@ from tests.actions.checks import done
 from tests.actions.places import ActionPlace
 
 BEFORE = "0006_action_log"
-KEPT = importlib.import_module("indexer.migrations.0007_action_log_kept").KEPT
+KEPT = importlib.import_module("indexer.migrations.0008_verified_addresses").KEPT
 # Links that go when what they lead to goes, and whose turn it is.
 FREE = {
     "id", "user", "repository", "lease_id", "lease_holder", "lease_expires_at",

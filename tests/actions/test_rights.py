@@ -63,7 +63,7 @@ def test_the_connections_token_where_an_admin_allowed_it(
     assert (row.status, row.right) == (Status.DONE, "shared"), row.sentence
     body = at_github.body("churn@v0.0.1")
     assert "tagger Eddy <eddy@example.org>" in body
-    assert body.endswith("Because\n\nRequested-by: Eddy <eddy@example.org>")
+    assert body.endswith("Because\n\nRequested-by: eddy (Eddy <eddy@example.org>)")
     # Who has a token writes with that.
     own = at_github.register(1, by="erna")
     assert (own.status, own.right) == (Status.DONE, "own")

@@ -102,7 +102,7 @@ def test_Z3_a_connection_that_shares_writing_says_who_asked(
     row = done(place.register(0, "v1.0.0", message="Because"))
     assert row.right == Right.SHARED
     assert place.body(row.tag).endswith(
-        "Because\n\nRequested-by: Eddy <eddy@example.org>"
+        "Because\n\nRequested-by: eddy (Eddy <eddy@example.org>)"
     )
     assert tokens(place, before) == {str(getattr(place.server, "token"))}  # noqa: B009
     check_settled(place)

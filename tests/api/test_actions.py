@@ -346,7 +346,7 @@ def test_a_dry_run_says_who_asked_where_a_shared_token_writes(
     connection.save(update_fields=["shares_writing"])
     told = eddy.post("register", dry_run=True)
     assert eddy.done("register")["message"] == told["message"]
-    assert told["message"].endswith("\n\nRequested-by: Eddy <eddy@example.org>")
+    assert told["message"].endswith("\n\nRequested-by: eddy (Eddy <eddy@example.org>)")
 
 
 # Statuses -----------------------------------------------------------------------------

@@ -427,6 +427,7 @@ class GitLabServer(DeliveringServer):
             "name": owner.path.title(),
             "email": f"{owner.path}@example.com",
             "commit_email": f"{owner.path}@example.com",
+            "confirmed_at": "2020-01-01T00:00:00.000Z",
             "state": "active",
             "web_url": f"{self.url}/{owner.path}",
         }

@@ -45,6 +45,7 @@ from indexer.providers.github.payloads import (
     parse_owner_of,
     parse_repository,
     parse_scopes,
+    verified_emails,
 )
 from indexer.providers.github.requester import PER_PAGE
 from indexer.providers.github.rights import (
@@ -85,6 +86,7 @@ class GitHubHost:
             parse_account(self._answer.data).login,
             rights,
             parse_expiry(headers.get("github-authentication-token-expiration", "")),
+            verified_emails(self._answer.data),
         )
 
     def find_owner(self, path: str) -> Owner:

@@ -62,6 +62,13 @@ def parse_account(data: Any) -> Account:
     )
 
 
+def verified_emails(data: Any) -> tuple[str, ...]:
+    """Of /user: the public address, which GitHub lets one choose among those it has
+    verified. https://docs.github.com/rest/users/users#get-the-authenticated-user"""
+    email = _object(data, "an account").get("email")
+    return (email,) if isinstance(email, str) and email else ()
+
+
 def owner_of(account: Account) -> Owner:
     """An account as the owner of repositories."""
     kind = OwnerKind.ORGANISATION if account.is_organisation else OwnerKind.USER

@@ -58,11 +58,12 @@ class GitLabHost:
         owner's group. Three requests at most."""
         token = self._token()
         try:
-            user = self._whoami()
+            said = self._client.rest("GET", "/user").data
+            user = payloads.parse_user(said)
         except AccessDenied as error:
             if token is None or error.status != 403:
                 raise
-            user = None  # a token for Git alone may not even say whose it is
+            user, said = None, {}  # a token for Git alone may not say whose it is
         level = None
         if owner is not None and user is not None:
             level = self._level(owner, user)
@@ -70,6 +71,7 @@ class GitLabHost:
             account=user.path if user else "",
             rights=describe_rights(token.scopes if token else None, level, owner),
             expires_at=token.expires_at if token else None,
+            emails=payloads.verified_emails(said),
         )
 
     def find_owner(self, path: str) -> Owner:

@@ -124,6 +124,16 @@ def parse_user(value: Any) -> Owner:
     )
 
 
+def verified_emails(value: Any) -> tuple[str, ...]:
+    """Of /user: the primary address once it is confirmed, and the one for commits,
+    which is chosen among those that are."""
+    given = fields(value, "a user")
+    if not given.get("confirmed_at"):
+        return ()
+    found = [given.get("email"), given.get("commit_email")]
+    return tuple({email: "" for email in found if isinstance(email, str) and email})
+
+
 def parse_token(value: Any) -> Token:
     """https://docs.gitlab.com/api/personal_access_tokens/"""
     given = fields(value, "a token")

@@ -40,7 +40,7 @@ FIELDS = sorted(
         for name in re.findall(r'name="([a-z_]+)"', file.read_text())
     }
 )
-ODD = ("\x01\x1b", "\u202e", "\ufffe\uffff", "\U0010ffff", "é" * 3000, "%00", "{{7*7}}")
+ODD = ("\x01\x1b", "\u202e", "\ufffe\uffff", "\U0010ffff", "é" * 300, "%00", "{{7*7}}")
 
 
 @pytest.fixture(autouse=True)
@@ -70,42 +70,36 @@ def refused(client: Client, method: str, address: str, **what: Any) -> str:
     return told
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
-def test_T7_text_that_is_none_gets_nowhere(
-    alice: Client, acme: Repository, address: str
-) -> None:
-    assert "find holds" in refused(alice, "GET", f"{address}?find=a%00b")
-    refused(alice, "GET", f"{address}?a%00b=1")
-    refused(alice, "GET", address, headers={"X-Any": "a\0b"})
-    form = "application/x-www-form-urlencoded"
+def test_T7_text_that_is_none_gets_nowhere(alice: Client, acme: Repository) -> None:
+    for address in ADDRESSES:
+        check_refused_at(alice, address)
+
+
+def check_refused_at(client: Client, address: str) -> None:
+    assert "find holds" in refused(client, "GET", f"{address}?find=a%00b")
+    refused(client, "GET", f"{address}?a%00b=1")
+    refused(client, "GET", address, headers={"X-Any": "a\0b"})
+    kind, bodies = "application/x-www-form-urlencoded", ["seen=a%00b", "a%00b=1"]
     if address.startswith("/api/"):
-        bodies = ('{"a": "b\\u0000"}', '{"\\u0000": 1}', '[["\\ud800"]]', '"\\uDfFf"')
-        for body in bodies:
-            refused(alice, "POST", address, data=body, content_type="application/json")
-    else:
-        for body in ("seen=a%00b", "a%00b=1"):
-            refused(alice, "POST", address, data=body, content_type=form)
+        kind = "application/json"
+        bodies = ['{"a": "b\\u0000"}', '{"\\u0000": 1}', '[["\\ud800"]]', '"\\uDfFf"']
+    for body in bodies:
+        refused(client, "POST", address, data=body, content_type=kind)
     if not address.endswith("/"):
-        assert alice.get(f"{address}%00").status_code == 404
+        assert client.get(f"{address}%00").status_code == 404, address
     # The session itself: a cookie in quotes may hold anything.
-    stranger = Client(
-        headers={"Cookie": f'{settings.SESSION_COOKIE_NAME}="a\\000bcdefgh"'}
-    )
-    refused(stranger, "GET", address)
+    cookie = f'{settings.SESSION_COOKIE_NAME}="a\\000bcdefgh"'
+    refused(Client(headers={"Cookie": cookie}), "GET", address)
 
 
-@pytest.mark.parametrize("address", sorted({*OUR_ADDRESSES, *API}))
-def test_T7_text_that_is_odd_is_answered(
-    alice: Client, acme: Repository, address: str
-) -> None:
-    """Each field that any page has, with each odd text."""
-    if address.startswith("/act/") or address == "/logout":
-        return  # asks a remote
-    for odd in ODD:
-        query = "&".join(f"{name}={quote(odd)}" for name in FIELDS)
-        assert alice.get(f"{address}?{query}").status_code < 500, (address, odd)
-    query = "&".join(f"{name}=%FF%ED%A0%80" for name in FIELDS)  # no UTF-8
-    assert alice.get(f"{address}?{query}").status_code < 500, address
+def test_T7_text_that_is_odd_is_answered(alice: Client, acme: Repository) -> None:
+    """In each field that any page has. (Forms of actions ask a remote.)"""
+    for address in sorted({*OUR_ADDRESSES, *API} - {"/logout"}):
+        if address.startswith("/act/"):
+            continue
+        for odd in (quote("".join(ODD)), "%FF%ED%A0%80"):  # the second is no UTF-8
+            query = "&".join(f"{name}={odd}" for name in FIELDS)
+            assert alice.get(f"{address}?{query}").status_code < 500, (address, odd)
 
 
 def test_every_address_is_tried() -> None:

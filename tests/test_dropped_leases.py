@@ -49,7 +49,7 @@ def test_a_crawl_whose_connection_breaks_holds_no_lease(
         push()
         with trouble(number) as found, suppress(Error):
             crawl()
-        assert found.met, number
+        assert found.met or number >= found.points, number
         row = Repository.objects.get()
         assert (row.lease_id, row.lease_holder) == (None, ""), found.met
         assert row.attempts == 0, found.met
@@ -78,7 +78,7 @@ def test_a_look_at_a_connection_that_breaks_off_holds_no_lease(
         Connection.objects.update(next_poll_at=None, discovered_at=None)
         with trouble(number) as found, suppress(Error):
             polling.poll(connection.pk)
-        assert found.met, number
+        assert found.met or number >= found.points, number
         row = Connection.objects.get()
         assert (row.lease_id, row.lease_holder, row.phase) == (None, "", ""), found.met
     look()

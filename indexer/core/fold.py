@@ -156,12 +156,16 @@ def _read(
 
     gto makes a version of its own for each stage tag on an unregistered commit. To us
     they are one version, but its events stay apart in the history's order: the second
-    value holds a version with all its events (None) or with one."""
+    value holds a version with all its events (None) or with one.
+
+    A stage tag that gto reads again, by another ref, is one event all the same: of the
+    version on its commit, if any reading finds one there."""
     drafts: dict[tuple[str, str], _Draft] = {}
-    slots: list[tuple[_Draft, _Dated | None]] = []
+    places: list[_Draft | ReadTag] = []  # a tag: of a stage, read before any version
     direct: dict[str, list[_Draft]] = {}  # by commit: versions with direct events
     deprecations: list[_Dated] = []
     unclear: list[ReadTag] = []
+    bound: set[int] = set()  # id() of stage tags that several refs lead to
     for tag in tags:
         kind, commit_id = tag.says.kind, tag.tag.target_id
         if kind is EventKind.DEPRECATION:
@@ -174,26 +178,41 @@ def _read(
                 draft = _Draft(version, commit_id, tag.peeled_id)
                 drafts[version, commit_id] = draft
                 direct.setdefault(commit_id, []).append(draft)
-                slots.append((draft, None))
+                places.append(draft)
             is_end = kind is EventKind.DEREGISTRATION
             events = draft.deregistrations if is_end else draft.registrations
             events.append((tag.moment, _event(name, tag, version)))
             continue
-        here = direct.get(commit_id, [])
+        here = direct.get(commit_id)
+        if here is None:
+            places.append(tag)
+            continue
+        if len(tag.refs) > 1:
+            if id(tag) in bound:
+                continue
+            bound.add(id(tag))
         if len(here) > 1:
             unclear.append(tag)
+        else:
+            here[0].add_stage_event(_event(name, tag, here[0].name), tag.moment)
+
+    slots: list[tuple[_Draft, _Dated | None]] = []
+    for place in places:
+        if isinstance(place, _Draft):
+            slots.append((place, None))
             continue
-        if here:
-            event = _event(name, tag, here[0].name)
-            here[0].add_stage_event(event, tag.moment)
-            continue
-        key = (commit_id, commit_id)
-        draft = drafts.get(key)
-        event = _event(name, tag, commit_id)
+        if len(place.refs) > 1:
+            if id(place) in bound:
+                continue
+            bound.add(id(place))
+        commit_id = place.tag.target_id
+        draft = drafts.get((commit_id, commit_id))
         if draft is None:
-            draft = drafts[key] = _Draft(commit_id, commit_id, tag.peeled_id)
-        draft.add_stage_event(event, tag.moment)
-        slots.append((draft, (tag.moment, event)))
+            draft = _Draft(commit_id, commit_id, place.peeled_id)
+            drafts[commit_id, commit_id] = draft
+        event = _event(name, place, commit_id)
+        draft.add_stage_event(event, place.moment)
+        slots.append((draft, (place.moment, event)))
 
     problems: list[Problem] = []
     choices: dict[str, _Choice] = {}

@@ -41,7 +41,8 @@ class ReadTag:
         return self.order[1]
 
 
-# By artifact; artifacts in the order of their first tag, tags in gto's order.
+# By artifact; artifacts in the order of their first tag, tags in gto's order. A stage
+# tag that gto reads more than once is there as often, as one and the same value.
 ReadTags: TypeAlias = dict[str, list[ReadTag]]
 
 
@@ -86,10 +87,11 @@ def read_tags(
 
 
 def _once(read: list[ReadTag]) -> ReadTags:
-    """Group by artifact and leave out doubles: gto takes two tag objects that say the
-    same of one commit, by one person in one second, for one event."""
+    """Group by artifact and make doubles one: gto takes two tag objects that say the
+    same of one commit, by one person in one second, for one event, and one object is
+    one event however many refs lead to it. A stage stands there as often as gto reads
+    it: there may be a version by the second time."""
     seen: dict[object, ReadTag] = {}
-    objects: dict[str, ReadTag] = {}
     grouped: ReadTags = {}
     for item in read:
         tag, says = item.tag, item.says
@@ -101,12 +103,11 @@ def _once(read: list[ReadTag]) -> ReadTags:
             person and (person.name, person.email),
             tag.message,
         )
-        first = objects.get(tag.object_id) or seen.get(key)
-        if first is None:
-            seen[key] = objects[tag.object_id] = item
-            grouped.setdefault(says.artifact, []).append(item)
-        elif item.refs[0] not in first.refs:
+        first = seen.setdefault(key, item)
+        if first is not item and item.refs[0] not in first.refs:
             first.refs.append(item.refs[0])
+        if first is item or says.stage is not None:
+            grouped.setdefault(says.artifact, []).append(first)
     return grouped
 
 

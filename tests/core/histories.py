@@ -193,7 +193,10 @@ def write_repository(path: Path, history: History) -> Path:
     return path
 
 
-ARTIFACTS = ("m", "churn", "models/cv", "a-b_c/d", "sub=m", "x/y.z=churn", "9")
+ARTIFACTS = (
+    *("m", "churn", "models/cv", "a-b_c/d", "sub=m", "x/y.z=churn", "9"),
+    *("M", "m-1", "m/1", "v1", "deprecated", "-=m", "a.b/_=m", "sub=M"),
+)
 VERSIONS = (
     "v0.0.1",
     "v1.0.0",
@@ -208,16 +211,24 @@ VERSIONS = (
     "v1.10.0",
     "v2.0.0",
     "v10.0.0",
+    "v1.0.0-0",
+    "v1.0.0--.0a.-1",
+    "v1.0.0+0-00",
+    "v0.0.0",
+    "v99999999999999999999.0.0",
 )
-STAGES = ("dev", "prod", "stage", "a/b", "1")
+STAGES = ("dev", "prod", "stage", "a/b", "1", "Prod", "deprecated", "v1", "p_-/9")
 PEOPLE = (
     "Ada <ada@example.org>",
     "Bob B. Bobson <bob@example.org>",
     "José <j+x@example.org>",
     "李 <li@example.org>",
 )
-ZONES = ("+0000", "+0200", "-0800", "+0545", "-0330")
-FOREIGN = ("v1.0.0", "release-2", "m_@v1.0.0", "_m#prod", "m@v01.0.0", "a=b=c@v1.0.0")
+ZONES = ("+0000", "+0200", "-0800", "+0545", "-0330", "-0000", "+1400", "-1159")
+FOREIGN = (
+    *("v1.0.0", "release-2", "m_@v1.0.0", "_m#prod", "m@v01.0.0", "a=b=c@v1.0.0"),
+    *("m@v1.0.0#", "m#prod#1#2", "m@deprecated!", "m@v1.0", "#prod", "m@latest"),
+)
 MESSAGES = (
     "Say so",
     "Two\n\nparagraphs\n",
@@ -235,7 +246,12 @@ CONFIGS = (
     "types: [m]\n",
 )
 
-_seconds = st.integers(0, 9).map(lambda n: START + n)
+# A history's moments: each of some ten seconds, one second that all share, or years.
+_MOMENTS = (
+    st.integers(0, 9).map(lambda n: START + n),
+    st.integers(0, 1).map(lambda n: START + n),
+    st.sampled_from((1, 86_400, START - 1, START, START + 1, START + 10**8, 2**32 + 7)),
+)
 
 
 @st.composite
@@ -258,7 +274,7 @@ def _artifacts_yaml(draw: st.DrawFn) -> str:
 
 
 @st.composite
-def _commits(draw: st.DrawFn) -> tuple[Commit, ...]:
+def _commits(draw: st.DrawFn, moments: st.SearchStrategy[int]) -> tuple[Commit, ...]:
     commits: list[Commit] = []
     config = draw(st.sampled_from(("", "", *CONFIGS)))
     yaml = draw(st.none() | _artifacts_yaml())
@@ -272,7 +288,7 @@ def _commits(draw: st.DrawFn) -> tuple[Commit, ...]:
             files[".gto"] = config
         commits.append(
             Commit(
-                seconds=draw(_seconds) - draw(st.sampled_from((0, 5, 1000))),
+                seconds=max(draw(moments) - draw(st.sampled_from((0, 5, 1000))), 1),
                 zone=draw(st.sampled_from(ZONES)),
                 author=draw(st.sampled_from(PEOPLE)),
                 committer=draw(st.sampled_from(("", *PEOPLE))),
@@ -284,12 +300,32 @@ def _commits(draw: st.DrawFn) -> tuple[Commit, ...]:
     return tuple(commits)
 
 
-def _pass(ref: str) -> str:
-    """In which of its passes gto reads the ref: it counts a tag object once in each,
-    Muster once."""
-    if "@deprecated" in ref:
-        return "deprecations"
-    return "versions" if "@" in ref else "stages"
+def _says_something(tag: Tag) -> bool:
+    """Whether another ref may lead to the tag: gto fails on one whose name inside is
+    not its own."""
+    return not tag.is_lightweight and (tag.name or tag.ref) not in FOREIGN
+
+
+@st.composite
+def _name(draw: st.DrawFn, artifact: str, version: str) -> str:
+    """A tag's name, now and then one that is not GTO's."""
+    action = draw(st.integers(0, 11))
+    stage = draw(st.sampled_from(STAGES[:3] if action % 2 else STAGES))
+    if action <= 3:
+        name = f"{artifact}@{version}"
+    elif action == 4:
+        name = f"{artifact}@{version}!"
+    elif action <= 7:
+        name = f"{artifact}#{stage}"
+    elif action <= 9:
+        name = f"{artifact}#{stage}!"
+    elif action == 10:
+        name = f"{artifact}@deprecated"
+    else:
+        return draw(st.sampled_from(FOREIGN))
+    if draw(st.booleans()):
+        name += "#" + draw(st.sampled_from(("1", "2", "7", "007", "10", "0" * 40)))
+    return name
 
 
 @st.composite
@@ -298,8 +334,9 @@ def histories(
 ) -> History:
     """A registry's history that gto can read, but for stages of commits with two
     versions and events on commits without a version, which it may hold."""
-    commits = draw(_commits())
-    names = draw(st.lists(st.sampled_from(artifacts), min_size=1, max_size=3))
+    moments = draw(st.sampled_from(_MOMENTS))
+    commits = draw(_commits(moments))
+    names = draw(st.lists(st.sampled_from(artifacts), min_size=1, max_size=4))
     tags: list[Tag] = []
     used: set[str] = set()
     # Mostly one version per commit: gto fails on stages of commits with two.
@@ -308,59 +345,42 @@ def histories(
             st.sampled_from(VERSIONS), min_size=len(commits), max_size=len(commits)
         )
     )
+    # One tag of so many is a second ref to another's tag object, a tag of it (gto takes
+    # that for a commit of its own), or has its name inside.
+    one_in = draw(st.sampled_from((40, 8, 2)))
     for _ in range(draw(st.integers(0, most_tags))):
-        artifact = draw(st.sampled_from(names))
         target = draw(st.integers(0, len(commits) - 1))
-        action = draw(st.integers(0, 11))
         version = plan[target]
-        if draw(st.integers(0, 19)) == 0:
+        if draw(st.integers(0, 29)) == 0:
             version = draw(st.sampled_from(VERSIONS))
-        stage = draw(st.sampled_from(STAGES[:3] if action % 2 else STAGES))
-        if action <= 3:
-            name = f"{artifact}@{version}"
-        elif action == 4:
-            name = f"{artifact}@{version}!"
-        elif action <= 7:
-            name = f"{artifact}#{stage}"
-        elif action <= 9:
-            name = f"{artifact}#{stage}!"
-        elif action == 10:
-            name = f"{artifact}@deprecated"
-        else:
-            name = draw(st.sampled_from(FOREIGN))
-        if action != 11 and (name in used or draw(st.booleans())):
-            counter = draw(st.sampled_from(("1", "2", "7", "007", "10", "123")))
-            name += f"#{counter}"
+        name = draw(_name(draw(st.sampled_from(names)), version))
         if name in used:
             continue
         used.add(name)
-        inner = None
-        if tags and draw(st.integers(0, 29)) == 0:
-            known = draw(st.sampled_from(tags)).ref
-            inner = known if known not in FOREIGN else None
-            if name in FOREIGN:
-                inner = None
-        # Now and then a tag of a tag, which gto takes for a commit of its own, or a
-        # second ref to one tag object (`git tag b@v1.0.0 a@v1.0.0`).
-        annotated = [
-            number
-            for number, tag in enumerate(tags)
-            if not tag.is_lightweight
-            and tag.ref not in FOREIGN
-            and _pass(tag.ref) == _pass(name)
-        ]
-        is_nested = bool(annotated) and draw(st.integers(0, 39)) == 0
+        others = [n for n, tag in enumerate(tags) if _says_something(tag)]
+        if others and draw(st.integers(1, one_in)) == 1:
+            other = draw(st.sampled_from(others))
+            way = draw(st.integers(0, 6))
+            if way <= 4:
+                tags.append(
+                    Tag(name, target=other, target_type="tag", is_lightweight=True)
+                )
+                continue
+            inner = (tags[other].name or tags[other].ref) if way == 5 else None
+            is_nested = way == 6
+        else:
+            other, inner, is_nested = 0, None, False
         tags.append(
             Tag(
                 ref=name,
-                target=draw(st.sampled_from(annotated)) if is_nested else target,
+                target=other if is_nested else target,
                 target_type="tag" if is_nested else "commit",
-                seconds=draw(_seconds),
+                seconds=draw(moments),
                 zone=draw(st.sampled_from(ZONES)),
                 tagger=draw(st.sampled_from(PEOPLE)),
                 message=draw(st.sampled_from(MESSAGES)),
                 name=inner,
-                is_lightweight=draw(st.integers(0, 14)) == 0,
+                is_lightweight=not is_nested and draw(st.integers(0, 14)) == 0,
             )
         )
     return History(commits, tuple(tags))

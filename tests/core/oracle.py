@@ -1,9 +1,12 @@
 """The real gto, in this process: what its `show` and `history` print for a repository.
 
 A `gto` command reads the whole repository for each answer; here it is read once and
-gto's own functions answer from it. `mended=True` mends one fault of gto: it makes a
+gto's own functions answer from it.
+
+Two things that Muster reads otherwise can be mended in gto. `mended=True`: it makes a
 new version for every stage tag on a commit without a version, lists each twice and
-never finds the one to unassign from."""
+never finds the one to unassign from. `once=True`: a stage tag that it reads again, by
+another ref, counts twice, for the bare commit and for the version found there later."""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ import gto.base
 import gto.config
 import gto.index
 import gto.registry
+import gto.tag
 import gto.utils
 from gto.constants import VersionSort
 from gto.exceptions import GTOException
@@ -37,6 +41,7 @@ READINGS: dict[Reading, dict[str, Any]] = {
 
 _serialize: Any = make_ready_to_serialize
 _find_version = gto.base.Artifact.find_version
+_index_tag: Any = gto.tag.index_tag
 
 
 def _mended_find_version(self: Any, *args: Any, **options: Any) -> Any:
@@ -50,15 +55,50 @@ def _mended_find_version(self: Any, *args: Any, **options: Any) -> Any:
     )
 
 
-class Gto:
-    """gto's answers about one repository. Raises what gto raises."""
+class _Readings:
+    """gto's `index_tag`, which counts the stage tags that it reads and may pass over
+    some. `doubles`: the readings of a stage tag for the bare commit, if another of the
+    same tag found a version there."""
 
-    def __init__(self, scm: Any) -> None:
+    def __init__(self, without: frozenset[int] = frozenset()) -> None:
+        self._without = without
+        self._count = 0
+        self._bare: dict[int, object] = {}
+        self._found: set[object] = set()
+
+    def __call__(self, artifact: Any, tag: Any) -> Any:
+        if "stage" in gto.tag.parse_name(tag.name):
+            self._count += 1
+            if self._count in self._without:
+                return artifact
+            who = tag.tagger_name, tag.tagger_email
+            key = tag.name, tag.target, tag.tag_time, who, tag.message.strip()
+            if artifact.find_version(commit_hexsha=tag.target) is None:
+                self._bare[self._count] = key
+            else:
+                self._found.add(key)
+        return _index_tag(artifact, tag)
+
+    @property
+    def doubles(self) -> frozenset[int]:
+        return frozenset(n for n, key in self._bare.items() if key in self._found)
+
+
+class Gto:
+    """gto's answers about one repository. Raises what gto raises. `doubles`: the
+    readings of stage tags that it counted twice; those of `without` it passes over."""
+
+    def __init__(self, scm: Any, without: frozenset[int] = frozenset()) -> None:
         self._scm = scm
+        readings = _Readings(without)
         open_registry: Any = gto.registry.GitRegistry.from_url
-        with open_registry(self._scm) as registry:
+        with (
+            mock.patch.object(gto.tag, "index_tag", readings),
+            open_registry(self._scm) as registry,
+        ):
             state = registry.get_state()
         self._state: Any = lambda *_, **__: state
+        self.doubles = readings.doubles
 
     def show(self, name: str | None = None, **options: Any) -> str:
         """`gto show [NAME] --json`, as printed."""
@@ -86,7 +126,7 @@ def printed(value: Any) -> str:
 
 
 @contextmanager
-def ask_gto(path: Path, *, mended: bool = False) -> Iterator[Gto]:
+def ask_gto(path: Path, *, mended: bool = False, once: bool = False) -> Iterator[Gto]:
     """gto on the repository at `path`; it reads `.gto` once."""
     read = functools.cache(gto.config.read_registry_config)
     find = _mended_find_version if mended else _find_version
@@ -95,12 +135,24 @@ def ask_gto(path: Path, *, mended: bool = False) -> Iterator[Gto]:
         mock.patch.object(gto.registry, "read_registry_config", read),
         mock.patch.object(gto.base.Artifact, "find_version", find),
     ):
-        open_git: Any = Git
-        scm = open_git(str(path))
-        try:
-            yield Gto(scm)
-        finally:
-            scm.close()
+        doubles: frozenset[int] = frozenset()
+        if once:
+            with _git(path) as scm:
+                doubles = Gto(scm).doubles
+        with _git(path) as scm:
+            yield Gto(scm, doubles)
+
+
+@contextmanager
+def _git(path: Path) -> Iterator[Any]:
+    """Opened anew for each reading, as by each `gto` command: it asks the library that
+    answered last, and they differ in what they tell of a signature."""
+    open_git: Any = Git
+    scm = open_git(str(path))
+    try:
+        yield scm
+    finally:
+        scm.close()
 
 
 __all__ = ["READINGS", "GTOException", "Gto", "ask_gto", "printed"]

@@ -89,16 +89,87 @@ def test_T6_a_lightweight_tag_is_a_problem_and_no_event(tmp_path: Path) -> None:
     assert "git tag -a" in problem.text
 
 
+def again(ref: str, target: int) -> Tag:
+    """A second ref to the tag object of another: a forgotten `-a`."""
+    return Tag(ref, target=target, target_type="tag", is_lightweight=True)
+
+
+# What gto reads first of the two refs to m#prod: before or after the registration.
+SECOND_REFS: dict[str, tuple[Tag, ...]] = {
+    "a deprecation": (again("m@deprecated", 1),),
+    "a deprecation of another artifact": (again("n@deprecated", 1),),
+    "a registration": (again("m@v9.0.0", 1),),
+    "a deregistration": (again("n@v9.0.0!", 1),),
+    "another stage": (again("m#dev", 1),),
+    "all of them": (
+        *(again("m@deprecated", 1), again("m@v9.0.0", 1)),
+        *(again("m@v9.0.0!", 1), again("m#a", 1), again("m#z!", 1)),
+    ),
+    "no name of GTO's": (again("v1.0.0", 1),),
+    "a version that a deprecation's ref names first": (
+        again("a@deprecated", 0),
+        again("m@deprecated", 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("seconds", [START - 1, START, START + 1])
+@pytest.mark.parametrize("more", SECOND_REFS.values(), ids=SECOND_REFS)
+def test_a_second_ref_on_a_stage_tag_leaves_the_stage_to_its_version(
+    more: tuple[Tag, ...], seconds: int, tmp_path: Path
+) -> None:
+    stage = Tag("m#prod", seconds=seconds)
+    history = History(TWO, (Tag("m@v1.0.0"), stage, *more))
+    path = write_repository(tmp_path / "repository", history)
+    snapshot = read_repository(path)
+    compare_repository(path, snapshot)
+    state = build_state(snapshot)
+    (holder,) = state.artifacts["m"].stages["prod"]
+    assert holder.version == "v1.0.0"
+    (event,) = (event for event in state.events if event.stage)
+    assert len(event.refs) == 1 + sum(
+        ref.target == 1 and ref.ref != "v1.0.0" for ref in more
+    )
+
+
+def test_a_second_ref_on_an_unassignment_takes_the_stage_from_the_version(
+    tmp_path: Path,
+) -> None:
+    tags = (
+        *(Tag("m@v1.0.0"), Tag("m#prod", seconds=START + 1)),
+        *(Tag("m#prod!", seconds=START + 2), again("m@deprecated", 2)),
+    )
+    path = write_repository(tmp_path / "repository", History(TWO, tags))
+    snapshot = read_repository(path)
+    compare_repository(path, snapshot)
+    assert build_state(snapshot).artifacts["m"].stages == {}
+
+
+def test_a_stage_tag_whose_every_ref_comes_before_its_version_is_of_the_commit(
+    tmp_path: Path,
+) -> None:
+    tags = (
+        *(Tag("m@deprecated", name="m#prod"), again("n@deprecated", 0)),
+        Tag("m@v1.0.0"),
+    )
+    path = write_repository(tmp_path / "repository", History(TWO, tags))
+    snapshot = read_repository(path)
+    compare_repository(path, snapshot)
+    (holder,) = build_state(snapshot).artifacts["m"].stages["prod"]
+    assert holder.version == holder.commit_id
+
+
 def test_one_tag_object_by_refs_of_two_actions_is_one_event_though_two_to_gto(
     tmp_path: Path,
 ) -> None:
     tags = (
         Tag("m#dev", seconds=START),
         Tag("m@v1.0.0", seconds=START + 1),
-        Tag("m@v2.0.0", target=0, target_type="tag", is_lightweight=True),
+        again("m@v2.0.0", 0),
     )
     path = write_repository(tmp_path / "repository", History(TWO, tags))
     with ask_gto(path) as gto:
         assert gto.history().count('"event": "assignment"') == 2
     (event,) = (e for e in build_state(read_repository(path)).events if e.stage)
     assert event.refs == ("m#dev", "m@v2.0.0")
+    assert event.version == "v1.0.0"

@@ -129,9 +129,9 @@ def test_what_no_tag_can_say_is_refused(parsed: ParsedTag) -> None:
     ],
 )
 def test_a_64_kB_name_parses_in_under_50_ms(name: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert parse_tag_name(name) is None
-    assert time.perf_counter() - started < 0.05
+    assert time.thread_time() - started < 0.05
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ _PASS = {
 class ReadTag:
     """A tag object that says something. `refs`: every ref that leads to it."""
 
-    order: tuple[int, int, str, str]  # pass, moment, ref, object id
+    order: tuple[int, int, str, str, str]  # pass, moment, ref, object, commit
     says: ParsedTag
     tag: TagObject
     peeled_id: str
@@ -73,12 +73,13 @@ def read_tags(
             or not _is_usable(tag.tag, inner, has_commit=tag.commit_id is not None)
         ):
             continue
+        peeled_id = tag.commit_id or tag.tag.target_id
         read.append(
             ReadTag(
-                order=(_PASS[outer.kind], when, tag.ref, tag.object_id),
+                order=(_PASS[outer.kind], when, tag.ref, tag.object_id, peeled_id),
                 says=inner,
                 tag=tag.tag,
-                peeled_id=tag.commit_id or tag.tag.target_id,
+                peeled_id=peeled_id,
                 refs=[tag.ref],
             )
         )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gto.exceptions import ManyVersions
 
 from indexer.core import gto_json
 from indexer.core.registry import Reading, RegistryState, VersionStage
-from indexer.core.snapshot import RepositorySnapshot
+from indexer.core.snapshot import Instant, RepositorySnapshot
 from indexer.core.state import build_state
 from indexer.core.tags import parse_tag_name
 from indexer.core.versions import is_version
@@ -25,6 +26,12 @@ from tests.core.reading import read_repository
 outcomes: Counter[str] = Counter()
 
 
+class Fold(Protocol):
+    """A repository's state at a moment, by a reading."""
+
+    def __call__(self, *, reading: Reading = ...) -> RegistryState: ...
+
+
 def compare_history(history: History) -> None:
     """Write `history` as a repository and compare our answers with gto's."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -32,9 +39,23 @@ def compare_history(history: History) -> None:
         compare_repository(path, read_repository(path))
 
 
-def compare_repository(path: Path, snapshot: RepositorySnapshot) -> None:
-    """Every answer of ours equals gto's, or gto fails as it is known to."""
-    state = build_state(snapshot)
+def compare_history_until(history: History, until: int) -> None:
+    """Compare our answers as of a moment with those of gto in a repository that has
+    only the tags until then, and a head only if it is as old."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        whole = write_repository(Path(folder) / "whole", history)
+        then = write_repository(Path(folder) / "then", history, until=until)
+        compare_repository(then, read_repository(whole), until=until)
+
+
+def compare_repository(
+    path: Path, snapshot: RepositorySnapshot, *, until: int | None = None
+) -> None:
+    """Every answer of ours, as of `until`, equals gto's, or gto fails as it is known
+    to."""
+    at = None if until is None else Instant(until)
+    fold = functools.partial(build_state, snapshot, at=at)
+    state = fold()
     stages = [
         stage
         for artifact in state.artifacts.values()
@@ -43,40 +64,38 @@ def compare_repository(path: Path, snapshot: RepositorySnapshot) -> None:
         for stage in version.stage_events
     ]
     try:
-        with ask_gto(path) as gto:
+        with ask_gto(path, until=until) as gto:
             has_doubles = bool(gto.doubles)
             if has_doubles:
                 compare_without_doubles(gto, state)
                 outcomes["a stage tag that gto counts twice"] += 1
-            elif compare_unmended(gto, snapshot, stages):
+            elif compare_unmended(gto, fold, stages):
                 return
         if has_doubles:
-            with ask_gto(path, once=True) as gto:
-                if compare_unmended(gto, snapshot, stages):
+            with ask_gto(path, once=True, until=until) as gto:
+                if compare_unmended(gto, fold, stages):
                     return
-        with ask_gto(path, mended=True, once=has_doubles) as gto:
+        with ask_gto(path, mended=True, once=has_doubles, until=until) as gto:
             if has_ties(state):
                 outcomes["unassigned on an unregistered commit: history equal"] += 1
             else:
-                compare_all(gto, snapshot)
+                compare_all(gto, fold)
                 outcomes["unassigned on an unregistered commit: mended gto"] += 1
     except ManyVersions:
         check_many_versions(state)
 
 
-def compare_unmended(
-    gto: Gto, snapshot: RepositorySnapshot, stages: list[VersionStage]
-) -> bool:
+def compare_unmended(gto: Gto, fold: Fold, stages: list[VersionStage]) -> bool:
     """Compare; False where gto ignores unassignments, so that only its history has been
     compared. `stages`: those of unregistered commits."""
     if not stages:
-        compare_all(gto, snapshot)
+        compare_all(gto, fold)
         outcomes["equal"] += 1
         return True
-    compare_history_answers(gto, build_state(snapshot))
+    compare_history_answers(gto, fold())
     if any(stage.unassignments for stage in stages):
         return False
-    compare_merged(gto, snapshot)
+    compare_merged(gto, fold)
     outcomes["equal, stages on unregistered commits merged"] += 1
     return True
 
@@ -124,10 +143,10 @@ def check_many_versions(state: RegistryState) -> None:
     assert max(commits.values()) > 1
 
 
-def compare_all(gto: Gto, snapshot: RepositorySnapshot) -> None:
+def compare_all(gto: Gto, fold: Fold) -> None:
     """show (all, and each by name) and history, with all options, by all readings."""
     for reading, options in READINGS.items():
-        state = build_state(snapshot, reading=reading)
+        state = fold(reading=reading)
         for deprecated in (False, True):
             ours = gto_json.show_registry(state, deprecated=deprecated, gto_only=True)
             theirs = gto.show(deprecated=deprecated, **options)
@@ -143,7 +162,7 @@ def compare_all(gto: Gto, snapshot: RepositorySnapshot) -> None:
                 ours_one = gto_json.show_artifact(state, name, deprecated=deprecated)
                 theirs = gto.show(name, deprecated=deprecated, **options)
                 assert printed(ours_one) == theirs, (reading, name, deprecated)
-    state = build_state(snapshot)
+    state = fold()
     shown = gto_json.show_registry(state, registered_only=True, gto_only=True)
     assert printed(shown) == gto.show(registered_only=True)
     for name in gto.artifacts():
@@ -170,13 +189,13 @@ def compare_history_answers(gto: Gto, state: RegistryState) -> None:
         assert printed(gto_json.history(state, name)) == gto.history(name)
 
 
-def compare_merged(gto: Gto, snapshot: RepositorySnapshot) -> None:
+def compare_merged(gto: Gto, fold: Fold) -> None:
     """As compare_all, but where gto lists one unregistered commit several times, for
     each stage tag twice, its entries are made one first."""
     for reading, options in READINGS.items():
         if reading is Reading.KANBAN:
             continue  # gto gives such a commit each of its stages
-        state = build_state(snapshot, reading=reading)
+        state = fold(reading=reading)
         # By SemVer gto takes the entry made last, which is not the newest where it
         # reads a stage tag among those of another kind.
         dated = reading is not Reading.SEMVER or not is_read_out_of_turn(state)
@@ -239,6 +258,7 @@ __all__ = [
     "Reading",
     "compare_all",
     "compare_history",
+    "compare_history_until",
     "compare_repository",
     "outcomes",
 ]

@@ -1,6 +1,6 @@
-"""`python -m tests.core.fuzz N`: compare N random histories with the real gto, on all
-cores. Prints the seed of each process and what became of the histories; exits 1 with
-the smallest failing history when one differs."""
+"""`python -m tests.core.fuzz N`: compare N random histories, whole and as of a moment,
+with the real gto, on all cores. Prints the seed of each process and what became of the
+histories; exits 1 with the smallest failing history when one differs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from collections import Counter
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
-from tests.core.comparing import compare_history, outcomes
-from tests.core.histories import History, histories
+from tests.core.comparing import compare_history, compare_history_until, outcomes
+from tests.core.histories import History, histories_until
 
 # Hypothesis slows down over very long runs; each process does them in pieces.
 PIECE = 250
@@ -36,9 +36,10 @@ def run_piece(task: tuple[int, int, bool]) -> tuple[int, Counter[str], str]:
         verbosity=Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
     )
-    @given(histories())
-    def compare(history: History) -> None:
-        compare_history(history)
+    @given(histories_until())
+    def compare(then: tuple[History, int]) -> None:
+        compare_history(then[0])
+        compare_history_until(*then)
 
     try:
         compare()

@@ -163,8 +163,10 @@ class Writer:
         return self.write("tag", head.encode() + line + b"\n" + message)
 
 
-def write_repository(path: Path, history: History) -> Path:
-    """A repository with `history` at `path`; its head is the last commit."""
+def write_repository(path: Path, history: History, *, until: int | None = None) -> Path:
+    """A repository with `history` at `path`; its head is the last commit.
+
+    `until`: only the refs of tags dated until then, and no head that is younger."""
     writer = Writer(path)
     commits: list[str] = []
     for commit in history.commits:
@@ -176,6 +178,9 @@ def write_repository(path: Path, history: History) -> Path:
             file.write_text(content)
     ids: list[str] = []
     refs = {"refs/heads/main": commits[-1]} if commits else {}
+    if until is not None and commits and history.commits[-1].seconds > until:
+        refs = {}
+    dates: list[int | None] = []
     for tag in history.tags:
         match tag.target_type:
             case "commit":
@@ -188,7 +193,12 @@ def write_repository(path: Path, history: History) -> Path:
                 target = writer.write_tree({"no": "commit"})
         object_id = target if tag.is_lightweight else writer.write_tag(tag, target)
         ids.append(object_id)
-        refs[f"refs/tags/{tag.ref}"] = object_id
+        if tag.is_lightweight:
+            dates.append(dates[tag.target] if tag.target_type == "tag" else None)
+        else:
+            dates.append(tag.seconds)
+        if until is None or (dates[-1] or until) <= until:
+            refs[f"refs/tags/{tag.ref}"] = object_id
     writer.finish(refs)
     return path
 
@@ -384,3 +394,11 @@ def histories(
             )
         )
     return History(commits, tuple(tags))
+
+
+@st.composite
+def histories_until(draw: st.DrawFn) -> tuple[History, int]:
+    """A history and a moment at which, or just before which, something happened."""
+    history = draw(histories())
+    happened = {of.seconds for of in (*history.commits, *history.tags)}
+    return history, draw(st.sampled_from(sorted(happened))) - draw(st.integers(0, 1))

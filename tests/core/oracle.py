@@ -6,7 +6,9 @@ gto's own functions answer from it.
 Two things that Muster reads otherwise can be mended in gto. `mended=True`: it makes a
 new version for every stage tag on a commit without a version, lists each twice and
 never finds the one to unassign from. `once=True`: a stage tag that it reads again, by
-another ref, counts twice, for the bare commit and for the version found there later."""
+another ref, counts twice, for the bare commit and for the version found there later.
+`until`: commits younger than that are no events, so that a version may have none; what
+only deregistrations name has no origin then."""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -42,6 +45,8 @@ READINGS: dict[Reading, dict[str, Any]] = {
 _serialize: Any = make_ready_to_serialize
 _find_version = gto.base.Artifact.find_version
 _index_tag: Any = gto.tag.index_tag
+_add_event = gto.base.Version.add_event
+_origin: Any = gto.base.BaseObject.authoring_event
 
 
 def _mended_find_version(self: Any, *args: Any, **options: Any) -> Any:
@@ -53,6 +58,23 @@ def _mended_find_version(self: Any, *args: Any, **options: Any) -> Any:
         or _find_version(self, *args, **(known | {"include_discovered": True}))
         or _find_version(self, *args, **options)
     )
+
+
+def _add_event_until(until: int | None) -> Any:
+    def add_event(self: Any, event: Any) -> Any:
+        if isinstance(event, gto.base.Commit) and event.created_at.timestamp() > until:
+            return event
+        return _add_event(self, event)
+
+    return _add_event if until is None else add_event
+
+
+def _authoring_event(self: Any) -> Any:
+    try:
+        return _origin.fget(self)
+    except IndexError:
+        nobody = {"author": "", "author_email": "", "message": ""}
+        return SimpleNamespace(created_at=None, ref=self.commit_hexsha, **nobody)
 
 
 class _Readings:
@@ -96,7 +118,9 @@ class Gto:
             mock.patch.object(gto.tag, "index_tag", readings),
             open_registry(self._scm) as registry,
         ):
-            state = registry.get_state()
+            state: Any = registry.get_state()
+        for artifact in state.artifacts.values():
+            artifact.versions = [v for v in artifact.versions if v.get_events()]
         self._state: Any = lambda *_, **__: state
         self.doubles = readings.doubles
 
@@ -126,7 +150,9 @@ def printed(value: Any) -> str:
 
 
 @contextmanager
-def ask_gto(path: Path, *, mended: bool = False, once: bool = False) -> Iterator[Gto]:
+def ask_gto(
+    path: Path, *, mended: bool = False, once: bool = False, until: int | None = None
+) -> Iterator[Gto]:
     """gto on the repository at `path`; it reads `.gto` once."""
     read = functools.cache(gto.config.read_registry_config)
     find = _mended_find_version if mended else _find_version
@@ -134,6 +160,12 @@ def ask_gto(path: Path, *, mended: bool = False, once: bool = False) -> Iterator
         mock.patch.object(gto.index, "read_registry_config", read),
         mock.patch.object(gto.registry, "read_registry_config", read),
         mock.patch.object(gto.base.Artifact, "find_version", find),
+        mock.patch.object(gto.base.Version, "add_event", _add_event_until(until)),
+        mock.patch.object(
+            gto.base.BaseObject,
+            "authoring_event",
+            _origin if until is None else property(_authoring_event),
+        ),
     ):
         doubles: frozenset[int] = frozenset()
         if once:

@@ -17,12 +17,17 @@ from indexer.core import gto_json
 from indexer.core.state import build_state
 from indexer.providers.base import Known, Remote
 from indexer.providers.git.reader import GitProvider
-from tests.core.comparing import compare_history, compare_repository
+from tests.core.comparing import (
+    compare_history,
+    compare_history_until,
+    compare_repository,
+)
 from tests.core.histories import (
     Commit,
     History,
     Tag,
     histories,
+    histories_until,
     write_repository,
 )
 from tests.core.oracle import printed
@@ -62,6 +67,21 @@ def test_what_the_git_reader_reads_equals_gto_too(history: History) -> None:
         remote = Remote(url=str(path), mirror=Path(folder) / "mirror", allow_local=True)
         reader = GitProvider(remote)
         compare_repository(path, reader.fetch_snapshot(reader.fetch_listing(), Known()))
+
+
+@pytest.mark.fuzz
+@settings(
+    max_examples=max(COUNT // 6, 5),
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+@given(histories_until())
+def test_the_state_at_a_time_equals_gto_with_the_tags_until_then(
+    then: tuple[History, int],
+) -> None:
+    compare_history_until(*then)
 
 
 def test_what_is_compared_is_what_the_gto_command_prints(tmp_path: Path) -> None:

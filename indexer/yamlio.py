@@ -5,9 +5,11 @@ and no octal. The syntax is read by libyaml as a stream of events, which cannot 
 out of stack; the value is built here, where everything that could grow is counted:
 depth, aliases, merge keys, time. No tag constructs anything but plain values.
 
-What JSON or a database cannot hold becomes text: dates as written, integers beyond
-64 bits as written, NaN and infinities by their names, keys that are no strings as
-written; NUL becomes U+FFFD."""
+What JSON or a database cannot hold becomes text: a moment as gto prints it, a day as
+written, numbers of hundreds of digits as written, NaN and infinities by their names,
+keys that are no strings as written; NUL becomes U+FFFD. What cannot be said at all (a
+mapping as a key, an alias of what it is part of, an unknown tag) is left out, and the
+document says so beside its value."""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ import math
 import re
 import time
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import Any, NoReturn
 
 import yaml
@@ -47,7 +50,13 @@ FLOAT = re.compile(
     re.ASCII,
 )
 BASES = {"two": 2, "eight": 8, "sixteen": 16, "ten": 10}
-INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+MAX_DIGITS = 64  # of an integer, underscores aside
+MOMENT = re.compile(
+    r"(?P<day>[0-9]{4}-[0-9]{1,2}-[0-9]{1,2})(?:[Tt]|[ \t]+)"
+    r"(?P<time>[0-9]{1,2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]*))?"
+    r"(?:[ \t]*(?P<zone>Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?",
+    re.ASCII,
+)
 
 STANDARD = "tag:yaml.org,2002:"
 SCALAR_TAGS = frozenset(
@@ -75,8 +84,10 @@ def parse_document(blob_id: str, data: bytes) -> Document:
             "The file is a Git LFS pointer; Muster does not fetch what it points to. "
             "Keep registry files in Git itself.",
         )
+    builder = _Builder(data)
     try:
-        return Document(blob_id, _Builder(data).build())
+        value = builder.build()
+        return Document(blob_id, value, builder.flaw, builder.flaw_line)
     except _Refused as refused:
         return refuse_document(blob_id, refused.reason, refused.line)
 
@@ -103,6 +114,7 @@ class _Node:
     height: int = 0
     key: str | None = None  # how it reads as a key; None: it cannot be one
     is_merge: bool = False
+    is_left_out: bool = False  # it cannot be said, as a key or value or item
 
 
 @dataclass(slots=True)
@@ -112,6 +124,7 @@ class _Open:
     node: _Node
     anchor: str | None
     line: int
+    is_ordered: bool = False  # a list of pairs that stands for a mapping (!!omap)
     items: list[Json] | None = None
     pairs: dict[str, Json] | None = None
     key: _Node | None = None
@@ -128,6 +141,15 @@ class _Builder:
         # Of our own work: what a busy machine gives to others is no fault of the file.
         self._end = time.thread_time() + MAX_SECONDS
         self._line = 0
+        self._flaws = 0
+        self._first_flaw = ""
+        self.flaw_line: int | None = None
+
+    @property
+    def flaw(self) -> str:
+        """What the value does not say of the file: the first such thing."""
+        more = self._flaws - 1
+        return self._first_flaw + (f" {more} more like it." if more > 0 else "")
 
     def build(self) -> Json:
         """The value of the only document, None if there is none."""
@@ -142,6 +164,11 @@ class _Builder:
                         documents += 1
                         if documents > 1:
                             self._refuse("The file holds more than one YAML document.")
+                        if event.version == (1, 1):
+                            self._note(
+                                "The file says %YAML 1.1 and is read as YAML 1.2, where"
+                                " yes, no, on and off are words. Remove that line."
+                            )
                     else:
                         self._take(event)
             finally:
@@ -158,6 +185,15 @@ class _Builder:
 
     def _refuse(self, reason: str) -> NoReturn:
         raise _Refused(reason, self._line or None) from None
+
+    def _note(self, flaw: str) -> None:
+        self._flaws += 1
+        if self._flaws == 1:
+            self._first_flaw, self.flaw_line = flaw, self._line or None
+
+    def _leave_out(self, reason: str) -> _Node:
+        self._note(f"{reason} It is left out.")
+        return _Node(None, is_left_out=True)
 
     def _refuse_text(self, error: yaml.reader.ReaderError) -> NoReturn:
         """Bytes that are no text of YAML: not UTF-8, or a control character."""
@@ -200,7 +236,7 @@ class _Builder:
         elif tag in SCALAR_TAGS or tag == "!":
             plain = tag not in {STANDARD + "str", STANDARD + "binary", "!"}
         else:
-            self._refuse(f"The YAML tag {_shown(tag)} is not one that Muster reads.")
+            return self._leave_out(_unknown_tag(tag))
         value = resolve_scalar(text) if plain else text
         node = _Node(value, 1, len(text), 0, text)
         if plain and text == "<<":
@@ -214,7 +250,9 @@ class _Builder:
             self._refuse(f"The alias {_shown(anchor or '')} has no anchor.")
         node = self._anchors[anchor]
         if node is None:
-            self._refuse(f"The alias {_shown(anchor)} refers to what it is part of.")
+            return self._leave_out(
+                f"The alias {_shown(anchor)} refers to what it is part of."
+            )
         self._spend(node)
         if len(self._open) + node.height > MAX_DEPTH:
             self._refuse(f"The file is nested more than {MAX_DEPTH} levels deep.")
@@ -235,13 +273,16 @@ class _Builder:
 
     def _enter(self, event: Any) -> None:
         tag = event.tag
-        if tag is not None and tag != "!" and tag not in FOLDED_TAGS:
-            self._refuse(f"The YAML tag {_shown(tag)} is not one that Muster reads.")
         if len(self._open) >= MAX_DEPTH:
             self._refuse(f"The file is nested more than {MAX_DEPTH} levels deep.")
         if event.anchor:
             self._anchors[event.anchor] = None
-        opened = _Open(_Node(None), event.anchor, self._line)
+        if tag is None or tag == "!" or tag in FOLDED_TAGS:
+            node = _Node(None)
+        else:
+            node = self._leave_out(_unknown_tag(tag))
+        is_ordered = tag == STANDARD + "omap"
+        opened = _Open(node, event.anchor, self._line, is_ordered)
         if isinstance(event, yaml.SequenceStartEvent):
             opened.node.value = opened.items = []
         else:
@@ -250,16 +291,24 @@ class _Builder:
 
     def _leave(self) -> None:
         opened = self._open.pop()
-        if opened.pairs is not None:
-            for merged in opened.merged:
-                for key, value in merged.items():
-                    opened.pairs.setdefault(key, value)
+        if opened.pairs is not None and opened.merged:
+            own = dict(opened.pairs)
+            opened.pairs.clear()
+            for pairs in (*reversed(opened.merged), own):  # as ruamel.yaml orders them
+                opened.pairs.update(pairs)
+        elif opened.items is not None:
+            if opened.is_ordered:
+                opened.node.value = _mapping(opened.items)
+            elif all(isinstance(item, str) for item in opened.items):
+                opened.node.key = "_".join(map(str, opened.items))  # as gto prints it
         if opened.anchor:
             self._anchors[opened.anchor] = opened.node
         self._place(opened.node)
 
     def _place(self, node: _Node) -> None:
         if not self._open:
+            if node.is_left_out:
+                self._refuse(self.flaw)
             self._root = node
             return
         parent = self._open[-1]
@@ -268,13 +317,18 @@ class _Builder:
         total.characters += node.characters
         total.height = max(total.height, node.height + 1)
         if parent.items is not None:
-            parent.items.append(node.value)
+            if not node.is_left_out:
+                parent.items.append(node.value)
         elif parent.key is None:
-            if node.key is None:
-                self._refuse("A key is a list or a mapping; only plain keys are read.")
+            if node.key is None and not node.is_left_out:
+                node = self._leave_out(
+                    "A key is a list or a mapping, where JSON has only text."
+                )
             parent.key = node
         else:
             key, parent.key = parent.key, None
+            if key.is_left_out or node.is_left_out:
+                return
             if key.is_merge:
                 self._merge(parent, node)
             else:
@@ -313,7 +367,7 @@ def resolve_scalar(text: str) -> Json:
         return _integer(text, match)
     match = FLOAT.fullmatch(text)
     if match is None:
-        return text
+        return _moment(text)
     if match["nan"]:
         return "NaN"
     if match["infinite"]:
@@ -329,12 +383,45 @@ def resolve_scalar(text: str) -> Json:
 def _integer(text: str, match: re.Match[str]) -> Json:
     kind = match.lastgroup or "ten"
     digits = match[kind].replace("_", "")
-    if not digits or len(digits) > 64:
+    if not digits or len(digits) > MAX_DIGITS:
         return text
     number = int(digits, BASES[kind])
-    if text[0] == "-":
-        number = -number
-    return number if INT_MIN <= number <= INT_MAX else text
+    return -number if text[0] == "-" else number
+
+
+def _moment(text: str) -> str:
+    """A day with a time in ISO's form, as gto prints it; other text as it is."""
+    match = MOMENT.fullmatch(text)
+    if match is None:
+        return text
+    zone = None
+    try:
+        year, month, day = map(int, match["day"].split("-"))
+        hour, minute, second = map(int, match["time"].split(":"))
+        if match["zone"]:
+            hours, _, minutes = match["zone"].lstrip("Z+-").partition(":")
+            east = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+            zone = timezone(-east if match["zone"][0] == "-" else east)
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=zone)
+        digits = ((match["fraction"] or "") + "0000000")[:7]
+        moment += timedelta(microseconds=(int(digits) + 5) // 10)
+    except (ValueError, OverflowError):
+        return text
+    return moment.isoformat()
+
+
+def _mapping(pairs: list[Json]) -> Json:
+    """The mapping that a list of single pairs stands for, else the list."""
+    whole: dict[str, Json] = {}
+    for pair in pairs:
+        if not isinstance(pair, dict) or len(pair) != 1 or whole.keys() & pair.keys():
+            return pairs
+        whole |= pair
+    return whole
+
+
+def _unknown_tag(tag: str) -> str:
+    return f"The YAML tag {_shown(tag)} is not one that Muster reads."
 
 
 def _reason(error: yaml.MarkedYAMLError) -> str:

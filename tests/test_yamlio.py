@@ -35,7 +35,6 @@ def parse(data: bytes | str) -> Document:
     assert len(written) < 40_000_000
     assert "\\u0000" not in written
     json.dumps(document.value, allow_nan=False, ensure_ascii=False).encode()
-    assert document.value is None or not document.problem
     return document
 
 
@@ -95,17 +94,39 @@ def test_P6_what_json_cannot_hold_becomes_text() -> None:
     ]  # fmt: skip
 
 
-def test_P9_integers_beyond_64_bits_are_kept_as_written() -> None:
+def test_P9_integers_of_more_than_64_digits_are_kept_as_written() -> None:
     digits = "1" * 4301
-    assert value(f"[{digits}, 0x{'f' * 5000}, {2**63 - 1}, {-(2**63)}, {2**63}]") == [
-        digits, "0x" + "f" * 5000, 2**63 - 1, -(2**63), str(2**63),
+    assert value(f"[{digits}, 0x{'f' * 5000}, {2**63}, -{'9' * 64}, {10**64}]") == [
+        digits, "0x" + "f" * 5000, 2**63, -(10**64 - 1), str(10**64),
     ]  # fmt: skip
 
 
-def test_P10_dates_are_kept_as_written() -> None:
-    assert value("[2023-02-30, 0000-00-00, 2024-01-01T00:00:00Z]") == [
-        "2023-02-30", "0000-00-00", "2024-01-01T00:00:00Z",
+def test_P10_days_are_kept_as_written_and_moments_in_isos_form() -> None:
+    assert value("[2023-02-30, 0000-00-00, 2024-01-01, 2024-01-01 1:00:00 +2]") == [
+        "2023-02-30", "0000-00-00", "2024-01-01", "2024-01-01T01:00:00+02:00",
     ]  # fmt: skip
+    for no_moment in (
+        "2023-02-30T00:00:00Z",
+        "2024-01-01T24:00:00",
+        "0000-01-01 0:0:0",
+    ):
+        assert value(f"[{no_moment}]") == [no_moment]
+
+
+def test_what_cannot_be_said_is_left_out_alone_and_told_once() -> None:
+    document = parse(
+        "a: &a {b: *a, c: [1, *a, {d: *a}]}\n"
+        "? {x: y}\n: 1\n"
+        "e: !thing {f: 1, g: &g 2}\n"
+        "h: [!thing i, *g, 3]\n"
+        "? &k !thing j\n: 1\n"
+        "l: *k\n"
+    )
+    assert document.value == {"a": {"c": [1, {}]}, "h": [2, 3]}
+    assert document.line == 1
+    assert document.problem == (
+        "The alias “a” refers to what it is part of. It is left out. 6 more like it."
+    )
 
 
 def test_P7_nul_becomes_the_replacement_character() -> None:
@@ -157,15 +178,18 @@ def test_P3_long_texts_cannot_be_multiplied_either() -> None:
     assert "aliases" in problem(text)[0]
 
 
-def test_P4_an_alias_inside_its_own_anchor_is_refused() -> None:
+def test_P4_an_alias_inside_its_own_anchor_is_left_out() -> None:
     for text in ("a: &a [*a]", "&a {b: *a}", "a: &a {<<: *a}", "&a [{<<: *a}]"):
         assert "part of" in problem(text)[0]
+        assert parse(text).value in ({"a": []}, {}, {"a": {}}, [{}])
 
 
 def test_P5_no_tag_constructs_anything() -> None:
     for tag in ("!!python/object/apply:os.system", "!!python/name:os.system", "!Ref"):
         assert "tag" in problem(f"{tag} [x]")[0]
+        assert parse(f"{tag} [x]").value is None
         assert "tag" in problem(f"a: {tag} x")[0]
+        assert parse(f"a: {tag} x\nb: [{tag} {{c: d}}]").value == {"b": []}
     assert value("{a: !!str 1, b: !!int '2', c: ! 3}") == {"a": "1", "b": 2, "c": 3}
 
 
@@ -180,7 +204,7 @@ def test_P12_doubtful_files_are_refused_with_their_line() -> None:
     )
     assert problem("a: 1\nb: \x00\n")[1] == 2
     assert problem("a: [1, 2\nb: 3")[1] is not None
-    assert "list or a mapping" in problem("? [a]\n: b\n")[0]
+    assert "list or a mapping" in problem("? [1]\n: b\n")[0]
     assert "<<" in problem("{<<: 1}")[0]
 
 
@@ -231,9 +255,9 @@ def test_D5_ten_thousand_artifacts_in_a_file_are_read() -> None:
         f"  model-{n}:\n    type: model\n    path: models/{n}\n    labels: [a, b]\n"
         for n in range(10_000)
     )
-    started = time.monotonic()
+    started = time.thread_time()
     assert len(value(text)["artifacts"]) == 10_000
-    assert time.monotonic() - started < 3
+    assert time.thread_time() - started < 3
 
 
 @settings(deadline=None)
@@ -293,7 +317,7 @@ def looks(found: object) -> object:
 @given(YAML_TEXT)
 def test_values_are_those_of_ruamel_yaml(text: str) -> None:
     """Where ruamel.yaml, which DVC and gto use, reads a file, we read the same. We may
-    refuse more (an alias cycle, a list as a key), never read it differently. A text
+    say less (an alias cycle, a mapping as a key), never read it differently. A text
     alone is no registry file: `|` at its start is where libyaml differs."""
     ours = parse(text)
     try:

@@ -320,8 +320,11 @@ def _short(name: str) -> str:
 def parse_config_file(file: FileRef, documents: Mapping[str, Document]) -> Config:
     """`.gto`, whatever became of reading it."""
     document = documents.get(file.blob_id, Document(file.blob_id, problem=_NOT_READ))
-    problem = unreadable(file, document)
-    return Config(problems=(problem,)) if problem else parse_config(document.value)
+    problems = _of_reading(file, document)
+    if document.value is None and problems:
+        return Config(problems=problems)
+    config = parse_config(document.value)
+    return replace(config, problems=(*problems, *config.problems))
 
 
 def parse_config(value: Json) -> Config:
@@ -396,18 +399,16 @@ def parse_file(file: FileRef, documents: Mapping[str, Document]) -> FileAnnotati
     if file.path == GTO_CONFIG:
         return FileAnnotations()
     document = documents.get(file.blob_id, Document(file.blob_id, problem=_NOT_READ))
-    problem = unreadable(file, document)
-    if problem is not None:
-        return FileAnnotations(problems=(problem,))
+    problems = _of_reading(file, document)
+    if document.value is None and problems:
+        return FileAnnotations(problems=problems)
     if file.path == ARTIFACTS_YAML:
-        return _with_few_problems(parse_artifacts_yaml(document.value), file.path)
-    if posixpath.basename(file.path) == DVC_YAML:
-        return _with_few_problems(parse_dvc_yaml(file.path, document.value), file.path)
-    return FileAnnotations()
-
-
-def _with_few_problems(found: FileAnnotations, path: str) -> FileAnnotations:
-    return replace(found, problems=_few(found.problems, path))
+        found = parse_artifacts_yaml(document.value)
+    elif posixpath.basename(file.path) == DVC_YAML:
+        found = parse_dvc_yaml(file.path, document.value)
+    else:
+        return FileAnnotations()
+    return replace(found, problems=_few((*problems, *found.problems), file.path))
 
 
 def _few(problems: tuple[Problem, ...], path: str) -> tuple[Problem, ...]:
@@ -419,10 +420,9 @@ def _few(problems: tuple[Problem, ...], path: str) -> tuple[Problem, ...]:
     return (*problems[:MAX_PROBLEMS], last)
 
 
-def unreadable(file: FileRef, document: Document) -> Problem | None:
-    """Why `file` has no content to read, or None."""
-    if document.problem:
-        return Problem(
-            "unreadable-file", document.problem, path=file.path, line=document.line
-        )
-    return None
+def _of_reading(file: FileRef, document: Document) -> tuple[Problem, ...]:
+    """Why `file` has no content to read, or what of it is left out."""
+    if not document.problem:
+        return ()
+    code = "unreadable-file" if document.value is None else "partly-read"
+    return (Problem(code, document.problem, path=file.path, line=document.line),)

@@ -165,7 +165,7 @@ def _read(
     direct: dict[str, list[_Draft]] = {}  # by commit: versions with direct events
     deprecations: list[_Dated] = []
     unclear: list[ReadTag] = []
-    bound: set[int] = set()  # id() of stage tags that several refs lead to
+    bound: set[int] = set()  # id() of the refs of stage tags that several lead to
     for tag in tags:
         kind, commit_id = tag.says.kind, tag.tag.target_id
         if kind is EventKind.DEPRECATION:
@@ -188,9 +188,9 @@ def _read(
             places.append(tag)
             continue
         if len(tag.refs) > 1:
-            if id(tag) in bound:
+            if id(tag.refs) in bound:
                 continue
-            bound.add(id(tag))
+            bound.add(id(tag.refs))
         if len(here) > 1:
             unclear.append(tag)
         else:
@@ -202,9 +202,9 @@ def _read(
             slots.append((place, None))
             continue
         if len(place.refs) > 1:
-            if id(place) in bound:
+            if id(place.refs) in bound:
                 continue
-            bound.add(id(place))
+            bound.add(id(place.refs))
         commit_id = place.tag.target_id
         draft = drafts.get((commit_id, commit_id))
         if draft is None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import TypeAlias
 
-# A JSON-safe tree: no NaN, no NUL, no integer beyond 64 bits.
+# A JSON-safe tree: no NaN, no NUL, no integer of a hundred digits.
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 # Years 1 and 9999 are left out, so that no time zone can push a date over the edge.
@@ -151,8 +151,9 @@ class GitCommit:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A registry file's content, parsed once per blob (indexer/yamlio.py): a value,
-    or why there is none (`problem`, with its `line` if known)."""
+    """A registry file's content, parsed once per blob (indexer/yamlio.py): a value, or
+    why there is none (`problem`, with its `line` if known). Where there are both, the
+    problem says what of the file the value leaves out."""
 
     blob_id: str
     value: Json = None

@@ -42,7 +42,7 @@ class ReadTag:
 
 
 # By artifact; artifacts in the order of their first tag, tags in gto's order. A stage
-# tag that gto reads more than once is there as often, as one and the same value.
+# tag that gto reads more than once is there as often, with one and the same `refs`.
 ReadTags: TypeAlias = dict[str, list[ReadTag]]
 
 
@@ -105,10 +105,12 @@ def _once(read: list[ReadTag]) -> ReadTags:
             tag.message,
         )
         first = seen.setdefault(key, item)
-        if first is not item and item.refs[0] not in first.refs:
-            first.refs.append(item.refs[0])
+        if first is not item:
+            if item.refs[0] not in first.refs:
+                first.refs.append(item.refs[0])
+            item.refs = first.refs
         if first is item or says.stage is not None:
-            grouped.setdefault(says.artifact, []).append(first)
+            grouped.setdefault(says.artifact, []).append(item)
     return grouped
 
 

@@ -121,7 +121,7 @@ def compare_without_doubles(gto: Gto, state: RegistryState) -> None:
 
 
 def _same_tag(event: dict[str, Any]) -> str:
-    return printed(event | {"version": None})
+    return printed(event | {"version": None, "timestamp": _instant(event["timestamp"])})
 
 
 def has_ties(state: RegistryState) -> bool:

@@ -249,6 +249,12 @@ MESSAGES = (
     "Signed\n\n-----BEGIN SSH SIGNATURE-----\nx\n-----END SSH SIGNATURE-----\n",
 )
 SIGNED = b"gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n"
+CUSTOM = (
+    "{a: [1, 2.5, null, true], z: x, b: {c: d}}",
+    "[2024-01-31T12:00:00Z, 2024-01-31 1:00:00.123 +5:30, 0x10, 1_000, 017, yes]",
+    f"{{z: &a {{y: {10**30}}}, <<: *a, x: *a}}",
+    "!!omap [b: 1, a: {? [k, l] : 2}]",
+)
 NAMES = ("m", "churn", "models/cv", "only-annotated", "other")
 CONFIGS = (
     "stages: [dev, prod, stage]\n",
@@ -278,7 +284,7 @@ def _artifacts_yaml(draw: st.DrawFn) -> str:
             lines.append("  labels: [one, two words]")
         if draw(st.booleans()):
             lines.append("  description: 'It predicts: churn'")
-            lines.append("  custom: {a: [1, 2.5, null, true], z: x, b: {c: d}}")
+            lines.append(f"  custom: {draw(st.sampled_from(CUSTOM))}")
             lines.append("  virtual: false")
     return "\n".join(lines) + "\n"
 
@@ -400,5 +406,6 @@ def histories(
 def histories_until(draw: st.DrawFn) -> tuple[History, int]:
     """A history and a moment at which, or just before which, something happened."""
     history = draw(histories())
-    happened = {of.seconds for of in (*history.commits, *history.tags)}
+    happened = {commit.seconds for commit in history.commits}
+    happened |= {tag.seconds for tag in history.tags}
     return history, draw(st.sampled_from(sorted(happened))) - draw(st.integers(0, 1))

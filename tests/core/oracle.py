@@ -62,7 +62,9 @@ def _mended_find_version(self: Any, *args: Any, **options: Any) -> Any:
 
 def _add_event_until(until: int | None) -> Any:
     def add_event(self: Any, event: Any) -> Any:
-        if isinstance(event, gto.base.Commit) and event.created_at.timestamp() > until:
+        if isinstance(event, gto.base.Commit) and event.created_at.timestamp() > (
+            until or 0
+        ):
             return event
         return _add_event(self, event)
 

@@ -1,16 +1,11 @@
 """A small reader of local repositories for the core's tests: one `git for-each-ref`
-and one `git cat-file --batch`, all objects parsed by the core."""
+and one `git cat-file --batch`, all objects and files parsed by our own code."""
 
 from __future__ import annotations
 
-import datetime
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from indexer.core.git_objects import parse_commit_object, parse_tag_object
 from indexer.core.snapshot import (
@@ -18,10 +13,10 @@ from indexer.core.snapshot import (
     FileRef,
     GitCommit,
     GitTag,
-    Json,
     RepositorySnapshot,
     ref_text,
 )
+from indexer.yamlio import parse_document
 
 
 class Objects:
@@ -117,22 +112,3 @@ def _registry_files(objects: Objects, tree: str, under: str = "") -> Iterable[Fi
             yield from _registry_files(objects, object_id, path + "/")
         elif path in ("artifacts.yaml", ".gto") or name == b"dvc.yaml":
             yield FileRef(path, object_id)
-
-
-def parse_document(blob_id: str, content: bytes) -> Document:
-    try:
-        value = YAML(typ="safe", pure=True).load(content)
-    except (YAMLError, ValueError) as error:
-        return Document(blob_id, problem=str(error).splitlines()[0])
-    return Document(blob_id, _json(value))
-
-
-def _json(value: Any) -> Json:
-    if isinstance(value, dict):
-        return {str(key): _json(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_json(item) for item in value]
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    assert value is None or isinstance(value, bool | int | float | str)
-    return value

@@ -145,6 +145,22 @@ def test_a_second_ref_on_an_unassignment_takes_the_stage_from_the_version(
     assert build_state(snapshot).artifacts["m"].stages == {}
 
 
+def test_of_two_objects_that_say_one_thing_the_one_read_beside_its_version_counts(
+    tmp_path: Path,
+) -> None:
+    tags = (
+        *(Tag("m@v1.0.0"), Tag("m#prod", seconds=START)),
+        Tag("m@deprecated", name="m#prod", seconds=START, zone="-0800"),
+    )
+    path = write_repository(tmp_path / "repository", History(TWO, tags))
+    snapshot = read_repository(path)
+    compare_repository(path, snapshot)
+    (event,) = (event for event in build_state(snapshot).events if event.stage)
+    assert (event.version, event.refs) == ("v1.0.0", ("m#prod", "m@deprecated"))
+    assert event.at is not None
+    assert event.at.offset == 0
+
+
 def test_a_stage_tag_whose_every_ref_comes_before_its_version_is_of_the_commit(
     tmp_path: Path,
 ) -> None:

@@ -22,6 +22,8 @@ from indexer.core import gto_json
 from indexer.core.events import moment
 from indexer.core.snapshot import FIRST_SECOND, LAST_SECOND, Instant, Json
 from indexer.core.state import Reading, RegistryState
+from indexer.core.tags import parse_shortcut
+from indexer.gone_tags import gone_since, not_counted
 from indexer.models import Repository
 from indexer.snapshot_rows import registry_state
 
@@ -159,7 +161,12 @@ class GtoCommand(BaseCommand):
         parser.add_argument(
             "repo", nargs="?", default="", help="OWNER/NAME; all if left out"
         )
-        parser.add_argument("name", nargs="?", default="", help="an artifact")
+        parser.add_argument(
+            "name",
+            nargs="?",
+            default="",
+            help="an artifact; after -- if it begins with -",
+        )
         parser.add_argument("--json", action="store_true", help="gto's JSON")
         parser.add_argument(
             "--at", default="", help="as of a time, like 2026-01-31T12:00:00Z"
@@ -183,6 +190,18 @@ class GtoCommand(BaseCommand):
             gto_only=options.get("gto", False),
             ascending=options.get("ascending", False),
         )
+
+    def tell_of_gone(self, wanted: Wanted) -> None:
+        """Say on standard error what an answer as of a time leaves out."""
+        if wanted.at is None:
+            return
+        shortcut = parse_shortcut(wanted.name)
+        name = shortcut.artifact if shortcut else wanted.name
+        chosen = [wanted.repository] if wanted.repository else Repository.objects.all()
+        for repository in chosen:
+            said = not_counted(gone_since(repository, wanted.at, name))
+            if said:
+                self.stderr.write(f"{repository.name}: {said}")
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run; a reader that had enough (`| head`) is no error."""

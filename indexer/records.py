@@ -6,11 +6,21 @@ what Git does not say is "".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 from indexer.catalog import CatalogRow
-from indexer.core.snapshot import Json
-from indexer.models import Artifact, Event, Problem, Repository, StageHolder, Version
+from indexer.core.snapshot import Instant, Json
+from indexer.gone_tags import not_counted
+from indexer.models import (
+    Artifact,
+    Event,
+    Problem,
+    Repository,
+    StageHolder,
+    Tag,
+    Version,
+)
 
 Record = dict[str, Json]
 
@@ -134,7 +144,8 @@ def version_record(version: Version, stages: list[str]) -> Record:
         "commit": version.commit_id,
         "active": version.is_active,
         "registered": version.is_registered,
-        "discovered": version.is_discovered,
+        # As gto means it: no tag registered or deregistered it.
+        "discovered": version.name == version.commit_id,
         "created_at": moment(version.created_at),
         "activated_at": moment(version.activated_at),
         "by": person(version.author_name, version.author_email),
@@ -172,3 +183,27 @@ def event_record(event: Event, *, through_muster: bool) -> Record:
         "tag_object": event.tag_id,
         "through_muster": through_muster,
     }
+
+
+def not_counted_record(gone: Sequence[Tag]) -> Record | None:
+    """Tags that an answer as of a time leaves out because they are gone since."""
+    if not gone:
+        return None
+    return {
+        "detail": not_counted(gone),
+        "tags": [
+            {
+                "tag": tag.name,
+                "at": moment(_tagged(tag)),
+                "by": person(tag.tagger_name, tag.tagger_email),
+                "message": tag.message,
+                "gone_at": moment(tag.gone_at),
+                "moved": tag.replaced_by_id is not None,
+            }
+            for tag in gone
+        ],
+    }
+
+
+def _tagged(tag: Tag) -> datetime | None:
+    return None if tag.tagged_seconds is None else Instant(tag.tagged_seconds).utc

@@ -15,8 +15,9 @@ from indexer import limits
 from indexer.core.snapshot import Instant, Person
 from indexer.core.state import RegistryState
 from indexer.core.state import Version as StateVersion
-from indexer.models import Artifact, StageHolder, Version
-from indexer.permissions import User, within_sight
+from indexer.gone_tags import gone_since, not_counted
+from indexer.models import Artifact, StageHolder, Tag, Version
+from indexer.permissions import User, visible_repositories, within_sight
 from indexer.snapshot_rows import registry_state
 
 GREATEST = ("latest", "greatest")
@@ -36,7 +37,8 @@ class Reference:
 class Resolution:
     """What a reference means. `tag` says it and `by`, `at`, `message` are its: the
     registration for a version, the assignment for a stage. `also` are further versions
-    that hold the stage."""
+    that hold the stage. `gone`: tags that stood at the time asked for and were deleted
+    or moved since, so that they do not count."""
 
     repository: str
     artifact: str
@@ -50,10 +52,13 @@ class Resolution:
     message: str
     is_active: bool
     also: tuple[str, ...] = ()
+    gone: tuple[Tag, ...] = ()
 
 
 class CannotResolve(Exception):
-    """The reference leads nowhere; the text says why."""
+    """The reference leads nowhere; the text says why. `gone`: as in `Resolution`."""
+
+    gone: tuple[Tag, ...] = ()
 
 
 class BadReference(CannotResolve):
@@ -88,12 +93,37 @@ def resolve(
     """What the reference means to this person, now or as of `at`. The repository may
     be left out where one alone has that artifact. Raises CannotResolve."""
     reference = parse_reference(ref)
-    artifact = _artifact(user, reference.artifact, repository)
-    reference = replace(reference, artifact=artifact.name)
     if at is None:
-        return _from_rows(artifact, reference)
-    state = registry_state(artifact.repository, at=at)
-    return _from_state(state, artifact.repository.name, reference)
+        artifact = _artifact(user, reference.artifact, repository)
+        return _from_rows(artifact, replace(reference, artifact=artifact.name))
+    try:
+        artifact = _artifact(user, reference.artifact, repository)
+    except Ambiguous:
+        raise
+    except CannotResolve as error:
+        # All of its tags may be gone.
+        for place in visible_repositories(user).filter(name=repository):
+            name = reference.artifact.replace("=", ":", 1)
+            _tell_of_gone(error, gone_since(place, at, name))
+        raise
+    place = artifact.repository
+    gone = gone_since(place, at, artifact.name)
+    try:
+        found = _from_state(
+            registry_state(place, at=at),
+            place.name,
+            replace(reference, artifact=artifact.name),
+        )
+    except CannotResolve as error:
+        _tell_of_gone(error, gone)
+        raise
+    return replace(found, gone=tuple(gone))
+
+
+def _tell_of_gone(error: CannotResolve, gone: list[Tag]) -> None:
+    if gone:
+        error.gone = tuple(gone)
+        error.args = (f"{error} {not_counted(gone)}",)
 
 
 def _artifact(user: User, name: str, repository: str) -> Artifact:

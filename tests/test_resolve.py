@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 
 from indexer.core.snapshot import Instant
+from indexer.models import Repository
 from indexer.resolve import (
     Ambiguous,
     BadReference,
@@ -170,3 +171,19 @@ def test_a_stranger_resolves_nothing_where_reading_is_closed(
 
     with pytest.raises(CannotResolve, match="There is no artifact"):
         find("churn@latest")
+
+
+def test_a_moved_tag_is_told_of_and_one_of_another_artifact_is_not(
+    history: History,
+) -> None:
+    history.register("churn-2", "v1.0.0", at=START)
+    repository = Repository.objects.get()
+    ingest_history(repository, history)
+    history.without("churn@v1.0.0", "churn-2@v1.0.0")
+    history.tag("churn@v1.0.0", history.commit(), at=START + 400 * HOUR)
+    ingest_history(repository, history)
+
+    found = find("churn@latest", at(250))
+    assert [tag.name for tag in found.gone] == ["churn@v1.0.0"]
+    assert found.gone[0].replaced_by is not None
+    assert find("churn@latest").gone == ()

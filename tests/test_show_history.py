@@ -20,7 +20,17 @@ from django.core.management.base import CommandError
 from gto.constants import VersionSort
 
 from indexer.models import Repository
-from tests.builders import BOB, HOUR, START, History, ingest_history, make_repository
+from tests.builders import (
+    BOB,
+    HOUR,
+    START,
+    History,
+    ingest_history,
+    ingest_snapshot,
+    make_repository,
+)
+from tests.core import histories
+from tests.core.reading import read_repository
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -355,3 +365,42 @@ def manage(tmp_path: Path) -> Callable[..., Any]:
 
     assert run("migrate", "--verbosity", "0").returncode == 0
     return run
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("command", ["show", "history"])
+def test_a_past_moment_names_the_tags_that_were_deleted_since(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = History(clock=START)
+    history.register("churn", "v1.0.0").assign("churn", "prod", "v1.0.0")
+    repository = ingest_history("acme/churn", history)
+    ingest_history(repository, history.without("churn#prod#2"))
+
+    run_json(command, "acme/churn", "--at", "2025-06-01")
+    assert "acme/churn: Tags that stood at that time" in capsys.readouterr().err
+    run_json(command, "acme/churn", "churn", "--at", "2025-06-01")
+    assert "not counted: churn#prod#2." in capsys.readouterr().err
+    run_json(command, "acme/churn")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.django_db
+def test_a_name_that_begins_with_a_dash_stands_after_two_dashes_as_in_gto(
+    tmp_path: Path,
+) -> None:
+    # `git tag` makes no such name, but anything else that writes a ref may.
+    written = histories.History((histories.Commit(),), (histories.Tag("-=m@v1.0.0"),))
+    path = histories.write_repository(tmp_path / "origin", written)
+    gto_show = [sys.executable, "-c", "import gto.cli; gto.cli.app()", "show", "--json"]
+    gto_show += ["-r", str(path)]
+    refused = subprocess.run([*gto_show, "-:m"], capture_output=True, text=True)
+    assert (refused.returncode, "No such option" in refused.stderr) == (2, True)
+    shown = subprocess.run([*gto_show, "--", "-:m"], capture_output=True, check=True)
+
+    repository = make_repository("acme/churn", url=str(path))
+    ingest_snapshot(repository, read_repository(path))
+    with pytest.raises(CommandError):
+        run("show", "acme/churn", "-:m")
+    ours = run("show", "--json", "--", "acme/churn", "-:m")
+    assert json.loads(ours) == json.loads(shown.stdout)

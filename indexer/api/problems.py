@@ -46,8 +46,8 @@ class BadParameter(ApiProblem):
 class NotThere(ApiProblem):
     """Nothing of that name, or nothing that this person may see."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(404, "not-found", "Not found", detail)
+    def __init__(self, detail: str, **more: Json) -> None:
+        super().__init__(404, "not-found", "Not found", detail, **more)
 
 
 class SignInNeeded(ApiProblem):

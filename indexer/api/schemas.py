@@ -22,11 +22,33 @@ class Problem(Schema):
     candidates: list[Candidate] | None = Field(
         None, description="Of an ambiguous reference: what it may mean."
     )
+    not_counted: NotCounted | None = Field(
+        None, description="Of a point in time: tags that stood then and are gone since."
+    )
 
 
 class Candidate(Schema):
     repository: str
     artifact: str
+
+
+class GoneTag(Schema):
+    """A tag that was deleted, or moved to another object."""
+
+    tag: str
+    at: datetime | None = At
+    by: Person
+    message: str
+    gone_at: datetime = Field(description="When Muster first saw that it was gone.")
+    moved: bool = Field(description="A tag of that name is there, on something else.")
+
+
+class NotCounted(Schema):
+    """An answer as of a time rests on the tags there are now. These stood then, were
+    deleted or moved since, and may have said something else."""
+
+    detail: str
+    tags: list[GoneTag] = Field(description="The last to go first, a hundred at most.")
 
 
 class Page(Schema, Generic[T]):
@@ -148,7 +170,10 @@ class Version(Schema):
     commit: str
     active: bool
     registered: bool
-    discovered: bool
+    discovered: bool = Field(
+        description="As in gto: a commit that no tag registers or deregisters, known"
+        " by a stage tag or by an annotation at the head."
+    )
     created_at: datetime | None = At
     activated_at: datetime | None = At
     by: Person
@@ -206,6 +231,10 @@ class Resolved(Schema):
         description="Further versions that hold the stage, where several may."
     )
     as_of: datetime | None = Field(description="The `at` that was asked for.")
+    not_counted: NotCounted | None = Field(
+        description="Tags that stood at that time and were deleted or moved since;"
+        " null if there are none."
+    )
 
 
 Problem.model_rebuild()

@@ -52,6 +52,7 @@ from indexer.records import (
     event_record,
     model_record,
     moment,
+    not_counted_record,
     person,
     problem_record,
     repository_record,
@@ -267,7 +268,8 @@ def resolve_reference(
             ],
         ) from error
     except CannotResolve as error:
-        raise NotThere(str(error)) from error
+        more = {"not_counted": not_counted_record(error.gone)} if error.gone else {}
+        raise NotThere(str(error), **more) from error
     return {
         "ref": parameters.ref,
         "repository": found.repository,
@@ -283,6 +285,7 @@ def resolve_reference(
         "active": found.is_active,
         "also": list(found.also),
         "as_of": None if at is None else moment(at.utc),
+        "not_counted": not_counted_record(found.gone),
     }
 
 

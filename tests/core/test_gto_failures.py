@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from indexer.core import gto_json
-from indexer.core.registry import RegistryState
+from indexer.core.registry import Reading, RegistryState
 from indexer.core.snapshot import Person
 from indexer.core.state import build_state
 from tests.core.histories import START, Commit, History, Tag, write_repository
-from tests.core.oracle import ask_gto
+from tests.core.oracle import READINGS, ask_gto
 from tests.core.reading import read_repository
 
 Case = tuple[History, str, Callable[[RegistryState], bool]]
@@ -205,6 +205,16 @@ CASES: dict[str, Case] = {
         "bad-gto-config",
         lambda state: state.stage_order == ("dev",),
     ),
+    "a tagger without a space before the e-mail": (
+        history_of(tagger(f"Ada<a@x> {START} +0000")),
+        "",
+        by("Ada", "a@x"),
+    ),
+    "an index in .gto that is no path": (
+        history_of(commits=(Commit(files={".gto": "INDEX: 3\n"}),)),
+        "index-elsewhere",
+        lambda state: not state.has_stage_list,
+    ),
     "a .gto that is no mapping": (
         history_of(commits=(Commit(files={".gto": "- dev\n"}),)),
         "file-wrong-shape",
@@ -288,6 +298,78 @@ def test_gto_lists_an_unregistered_commit_twice_for_each_stage_and_we_once(
         theirs = json.loads(gto.show("m"))
     assert len(theirs) == 2
     assert gto_json.show_artifact(state, "m") == theirs[:1]
+
+
+def test_kanban_gives_a_commit_without_a_version_one_stage_and_gto_each(
+    tmp_path: Path,
+) -> None:
+    # Of one second the stage of the tag whose name comes first.
+    history = History(
+        ONE, (Tag("m#prod#1"), Tag("m#dev#2"), Tag("m#a", seconds=START + 1))
+    )
+    path = write_repository(tmp_path / "repository", history)
+    state = build_state(read_repository(path), reading=Reading.KANBAN)
+    with ask_gto(path) as gto:
+        theirs = json.loads(gto.show(**READINGS[Reading.KANBAN]))["m"]["stage"]
+    with ask_gto(path, mended=True) as gto:
+        mended = json.loads(gto.show(**READINGS[Reading.KANBAN]))["m"]["stage"]
+    assert None not in theirs.values()
+    ours = gto_json.show_registry(state)["m"]
+    assert isinstance(ours, dict)
+    assert (
+        ours["stage"]
+        == mended
+        == {
+            "a": None,
+            "dev": state.artifacts["m"].versions[0].name,
+            "prod": None,
+        }
+    )
+
+
+PEOPLE = {
+    # As written: what gto tells of a tagger, and of a commit's author.
+    " Ada  <a@x>": ((" Ada ", "a@x"), ("Ada", "a@x"), ("Ada", "a@x")),
+    "Ada < a@x >": (("Ada", " a@x "), ("Ada", "a@x"), ("Ada", "a@x")),
+    ",'Ada'; <a@x>": ((",'Ada';", "a@x"), ("Ada", "a@x"), (",'Ada';", "a@x")),
+    "Ada <'a@x'>": (("Ada", "'a@x'"), ("Ada", "a@x"), ("Ada", "'a@x'")),
+    "Ada <b@y> <a@x>": (
+        ("Ada <b@y>", "a@x"),
+        ("Ada <b@y", "a@x"),
+        ("Ada <b@y>", "a@x"),
+    ),
+}
+
+
+@pytest.mark.parametrize("written", PEOPLE)
+def test_spaces_around_a_person_go_and_punctuation_stays(
+    written: str, tmp_path: Path
+) -> None:
+    tagger, author, ours = PEOPLE[written]
+    history = History((Commit(author=written),), (Tag("m@v1.0.0", tagger=written),))
+    path = write_repository(tmp_path / "repository", history)
+    with ask_gto(path) as gto:
+        (shown,) = json.loads(gto.show("m"))
+    assert (shown["author"], shown["author_email"]) == tagger
+    commit = shown["enrichments"][0]
+    assert (commit["author"], commit["author_email"]) == author
+    (entry,) = gto_json.show_artifact(build_state(read_repository(path)), "m")
+    assert isinstance(entry, dict)
+    assert (entry["author"], entry["author_email"]) == ours
+    assert entry["enrichments"][0]["author"] == ours[0]  # type: ignore[index, call-overload]
+
+
+@pytest.mark.parametrize("index", ["other.yaml", "sub/x.yaml", "/etc/passwd"])
+def test_another_index_in_the_config_is_a_problem_and_not_read(
+    index: str, tmp_path: Path
+) -> None:
+    files = {**MODEL, ".gto": f"INDEX: {index}\n", "other.yaml": "o: {type: data}\n"}
+    path = write_repository(tmp_path / "repository", History((Commit(files=files),)))
+    with ask_gto(path) as gto:
+        assert gto.artifacts() == (["o"] if index == "other.yaml" else [])
+    state = build_state(read_repository(path))
+    assert list(state.artifacts) == ["m"]
+    assert [problem.code for problem in state.problems] == ["index-elsewhere"]
 
 
 def test_F_P6_a_sha256_repository_is_read_where_gto_fails(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class Command(GtoCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         wanted = self.wanted(options)
+        self.tell_of_gone(wanted)
         events = history(wanted)
         if options["json"]:
             self.print_json(events)

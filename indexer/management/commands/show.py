@@ -58,6 +58,7 @@ class Command(GtoCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         wanted = self.wanted(options)
+        self.tell_of_gone(wanted)
         if wanted.name:
             versions = show_artifact(wanted)
             if options["json"]:

@@ -140,6 +140,20 @@ def test_following_next_meets_each_model_once(db: None, api: Api) -> None:
 
 
 class TestOne:
+    def test_a_commit_that_holds_a_stage_is_discovered_as_in_gto(
+        self, api: Api, registry: History
+    ) -> None:
+        registry.tag("bare#prod", registry.commit())
+        ingest_history("gamma/bare", registry)
+
+        def told(artifact: str) -> list[tuple[bool, bool]]:
+            model = api.get(f"models/gamma/bare/-/{artifact}")
+            versions = model["versions"]["items"]
+            return [(one["registered"], one["discovered"]) for one in versions]
+
+        assert told("bare") == [(False, True)]
+        assert told("churn") == [(True, False), (True, False)]
+
     def test_a_model_has_its_versions_greatest_first(
         self, api: Api, registry: History
     ) -> None:

@@ -252,7 +252,7 @@ SIGNED = b"gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-
 CUSTOM = (
     "{a: [1, 2.5, null, true], z: x, b: {c: d}}",
     "[2024-01-31T12:00:00Z, 2024-01-31 1:00:00.123 +5:30, 0x10, 1_000, 017, yes]",
-    f"{{z: &a {{y: {10**30}}}, <<: *a, x: *a}}",
+    f"{{z: &NAME {{y: {10**30}}}, <<: *NAME, x: *NAME}}",
     "!!omap [b: 1, a: {? [k, l] : 2}]",
 )
 NAMES = ("m", "churn", "models/cv", "only-annotated", "other")
@@ -284,7 +284,9 @@ def _artifacts_yaml(draw: st.DrawFn) -> str:
             lines.append("  labels: [one, two words]")
         if draw(st.booleans()):
             lines.append("  description: 'It predicts: churn'")
-            lines.append(f"  custom: {draw(st.sampled_from(CUSTOM))}")
+            # An anchor stands in a file once.
+            custom = draw(st.sampled_from(CUSTOM)).replace("NAME", f"a{len(lines)}")
+            lines.append(f"  custom: {custom}")
             lines.append("  virtual: false")
     return "\n".join(lines) + "\n"
 

@@ -9,11 +9,16 @@ written. Whenever something does not fit (a problem, a moved tag, an event in th
 second as another artifact's), there is no short way: None, and the whole snapshot is
 read. The rows come out the same either way (a test grows random histories and
 compares).
+
+Where events of one second stand depends on all artifacts that have one there: gto
+takes artifacts in the order of their first tag, and those of an artifact in the order
+of its versions. So in a second that is shared with artifacts that were not folded the
+events keep their places, if nothing can have moved them; else there is no short way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -25,6 +30,7 @@ from indexer.bulk import Table
 from indexer.core import state as core
 from indexer.core.artifact_files import ARTIFACTS_YAML
 from indexer.core.snapshot import GitCommit, GitTag, RepositorySnapshot
+from indexer.core.tag_reading import read_tags
 from indexer.core.tags import parse_tag_name
 from indexer.index_write import totals, write_state
 from indexer.ingest import IngestCounts, counts_of, fence
@@ -42,6 +48,7 @@ from indexer.snapshot_rows import (
 FEWEST_TAGS = 200  # below, reading all is as quick
 LARGEST_SHARE = 0.1  # of new tags; above, reading all is as quick
 REFS = Table(Tag, ("ref", "object_id"))
+PLACES = Table(Event, ("at_key", "position", "tag_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ class Additions:
     stored: StoredSnapshot  # of what is new, what the rows hold; and what goes
     state: core.RegistryState
     names: frozenset[str]
+    kept: Mapping[str, int]  # see _kept_positions
     total: int  # tags of the repository
 
 
@@ -94,7 +102,10 @@ def read_additions(
         Selection(artifact_ids, commits=new.commits, documents=new.documents),
     )
     state = core.build_state(_together(new, stored), reading=repository.stage_reading)
-    if not _stands_alone(repository, state, names, artifact_ids, stored):
+    if not _stands_alone(repository, state, names):
+        return None
+    kept = _kept_positions(repository, state, new, stored, artifact_ids)
+    if kept is None:
         return None
     unknown = _unknown(new, stored)
     return Additions(
@@ -106,6 +117,7 @@ def read_additions(
         ),
         state=state,
         names=frozenset(names),
+        kept=kept,
         total=len(listing.tags),
     )
 
@@ -128,7 +140,9 @@ def ingest_additions(
             now=now,
             last_seen=repository.last_success_at,
         )
-        written = write_state(repository, additions.state, only=additions.names)
+        written = write_state(
+            repository, additions.state, only=additions.names, kept=additions.kept
+        )
         fields = {
             "head": limits.object_id(additions.new.head),
             "tag_count": additions.total,
@@ -232,13 +246,10 @@ def _together(new: RepositorySnapshot, stored: StoredSnapshot) -> RepositorySnap
 
 
 def _stands_alone(
-    repository: Repository,
-    state: core.RegistryState,
-    names: set[str],
-    artifact_ids: list[int],
-    stored: StoredSnapshot,
+    repository: Repository, state: core.RegistryState, names: set[str]
 ) -> bool:
-    """Whether the state of these artifacts is what all tags together would give."""
+    """Whether these artifacts and their problems are what all tags together would
+    give."""
     if Problem.objects.filter(repository=repository, text=TOO_MUCH).exists():
         return False  # which files are left out depends on all of them
     if not {event.artifact for event in state.events} <= names <= set(state.artifacts):
@@ -250,16 +261,61 @@ def _stands_alone(
     found = index_rows.problem_rows(state.problems, repository.pk, {})
     if not set(found) <= told:
         return False
-    if Problem.objects.filter(repository=repository, artifact_name__in=names).exists():
-        return False
+    return not Problem.objects.filter(
+        repository=repository, artifact_name__in=names
+    ).exists()
+
+
+def _kept_positions(
+    repository: Repository,
+    state: core.RegistryState,
+    new: RepositorySnapshot,
+    stored: StoredSnapshot,
+    artifact_ids: list[int],
+) -> dict[str, int] | None:
+    """Where the events of these artifacts stand in seconds that they share with other
+    artifacts' events, by tag object: where they stood. None if they may stand
+    elsewhere now: there is a new one, these artifacts' own order changed, or a new tag
+    is the first of one, which moves it among the others."""
+    others = Event.objects.filter(repository=repository).exclude(
+        artifact__in=artifact_ids
+    )
+    own = Event.objects.filter(artifact__in=artifact_ids)
     before = {tag.object_id for _, tag in stored.tags.values()}
     seconds = {
         limits.moment_key(event.at)
         for event in state.events
         if event.tag_id not in before
     }
-    others = Event.objects.filter(repository=repository, at_key__in=seconds)
-    return not others.exclude(artifact__in=artifact_ids).exists()
+    if others.filter(at_key__in=seconds).exists():
+        return None
+    shared = set(
+        others.filter(at_key__in=own.values("at_key"))
+        .values_list("at_key", flat=True)
+        .distinct()
+    )
+    if not shared:
+        return {}
+    rows = [
+        row for row in PLACES.select_in("artifact_id", artifact_ids) if row[1] in shared
+    ]
+    stood = [tag_id for *_, tag_id in sorted(rows, key=lambda row: row[1:3])]
+    stand = [
+        event.tag_id
+        for event in reversed(state.events)
+        if limits.moment_key(event.at) in shared
+    ]
+    if stood != stand or _first_tags(stored.snapshot()) - _first_tags(
+        _together(new, stored)
+    ):
+        return None
+    return {tag_id: position for _, _, position, tag_id in rows}
+
+
+def _first_tags(snapshot: RepositorySnapshot) -> set[str]:
+    """The tag objects by which gto comes to know the artifacts."""
+    read, _ = read_tags(snapshot.tags, None)
+    return {tags[0].tag.object_id for tags in read.values()}
 
 
 def _unknown(new: RepositorySnapshot, stored: StoredSnapshot) -> RepositorySnapshot:

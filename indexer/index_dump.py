@@ -43,8 +43,6 @@ LEFT_OUT: Mapping[type[Model], frozenset[str]] = {
             "hidden_at", "hidden_why", "way", "read_by", "read_by_why",
         }
     ),
-    # Only compared, and with whatever else shared a second when it was made.
-    Artifact: frozenset({"id", "digest"}),
     Tag: frozenset({"id", "first_seen_at", "last_seen_at", "gone_at", "replaced_by"}),
 }  # fmt: skip
 ONLY_ID = frozenset({"id"})

@@ -28,7 +28,7 @@ from indexer.models import Problem as ProblemRow
 
 # Part of every digest and fingerprint: raise it whenever rows of the same input would
 # come out otherwise, and every repository is indexed anew at its next crawl.
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 
 ARTIFACTS = Table(
     Artifact,
@@ -159,8 +159,8 @@ def digest(artifact: core.Artifact, reading: core.Reading) -> str:
 
 def positions(events: Sequence[Event]) -> dict[str, int]:
     """Where events (newest first) stand among those of the same second, by tag id;
-    the oldest, at 0, are left out. It depends on that second alone, so that a new
-    event leaves the rows of all others as they are."""
+    the oldest, at 0, are left out. A new event leaves those of other seconds where
+    they are, unless it changes the order in which artifacts or versions are read."""
     out: dict[str, int] = {}
     second: int | None = None
     count = 0

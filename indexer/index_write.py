@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 
-from indexer import index_rows, limits
+from indexer import index_rows
 from indexer.bulk import Row, Table, write_difference
 from indexer.core import state as core
 from indexer.models import Repository
@@ -21,6 +21,8 @@ BELOW = (  # tables of rows below an artifact, children first
     index_rows.LABELS,
     index_rows.EVENTS,
 )
+PLACES = Table(index_rows.EVENTS.model, ("artifact", "tag_id", "position"))
+POSITIONS = Table(index_rows.EVENTS.model, ("position",))
 # Counted at the end of every ingest. As text: Django takes longer to make such queries
 # than the database to answer them.
 TOTALS = """
@@ -56,11 +58,13 @@ def write_state(
     state: core.RegistryState,
     *,
     only: Collection[str] | None = None,
+    kept: Mapping[str, int] | None = None,
 ) -> WriteCounts:
     """Make the derived rows those of `state`, in the caller's transaction.
 
     `only`: names of artifacts of which `state` knows every tag; all other artifacts
-    and all problems are left as they are."""
+    and all problems are left as they are. `kept`: where events of theirs stand, by tag
+    object, in seconds that they share with other artifacts' (additions.py)."""
     artifacts = list(state.artifacts.values())
     if only is not None:
         artifacts = [artifact for artifact in artifacts if artifact.name in only]
@@ -100,9 +104,12 @@ def write_state(
         existing,
         {name: (ids[name], *row[1:]) for name, row in wanted.items()},
     )
-    new_events, gone_events = _write_below(
-        repository.pk, state, changed, ids, is_part=only is not None
-    )
+    position_of = index_rows.positions(state.events) | dict(kept or {})
+    new_events, gone_events = _write_below(repository.pk, changed, ids, position_of)
+    same = [
+        ids[one.name] for one in artifacts if one.events and one.name not in changed
+    ]
+    _write_positions(repository.pk, same, position_of)
     if only is None:
         _write_problems(repository.pk, state, ids)
     _write_facets(repository.pk)
@@ -147,16 +154,13 @@ def _write_facets(repository_id: int) -> None:
 
 def _write_below(
     repository_id: int,
-    state: core.RegistryState,
     changed: Mapping[str, core.Artifact],
     ids: Mapping[str, int],
-    *,
-    is_part: bool,
+    position_of: Mapping[str, int],
 ) -> tuple[int, int]:
     """Write the rows below the artifacts that changed. Returns how many events are
-    new and how many are gone. `is_part`: `state` does not hold every event."""
+    new and how many are gone."""
     changed_ids = [ids[name] for name in changed]
-    position_of = index_rows.positions(state.events)
 
     before = _below(index_rows.ANNOTATIONS, changed_ids, slice(1, 3))
     wanted: dict[Any, Row] = {}
@@ -186,8 +190,6 @@ def _write_below(
     write_difference(index_rows.LABELS, before, wanted)
 
     before = _below(index_rows.EVENTS, changed_ids, slice(15, 16))
-    if is_part:
-        _keep_positions(position_of, state, before)
     wanted = {}
     for name, artifact in changed.items():
         wanted.update(
@@ -199,28 +201,7 @@ def _write_below(
             )
         )
     added, _, removed = write_difference(index_rows.EVENTS, before, wanted)
-    seconds = {
-        row[8]
-        for key, row in (*before.items(), *wanted.items())
-        if (key in before) != (key in wanted)
-    }
-    _correct_positions(repository_id, seconds, set(changed_ids), position_of)
     return added, removed
-
-
-def _keep_positions(
-    position_of: dict[str, int], state: core.RegistryState, before: Mapping[Any, Row]
-) -> None:
-    """Of seconds without a new event, events that `state` does not hold may have a
-    part; so the positions stay as they were written."""
-    new = {
-        limits.moment_key(event.at)
-        for event in state.events
-        if (event.tag_id,) not in before
-    }
-    for row in before.values():
-        if row[8] not in new:
-            position_of[row[15]] = row[10]
 
 
 def _below(table: Table, artifact_ids: list[int], key: slice) -> dict[Any, Row]:
@@ -243,24 +224,23 @@ def _write_with_ids(
     return ids
 
 
-def _correct_positions(
-    repository_id: int,
-    seconds: Iterable[int],
-    written: Collection[int],
-    position_of: Mapping[str, int],
+def _write_positions(
+    repository_id: int, artifact_ids: Collection[int], position_of: Mapping[str, int]
 ) -> None:
-    """An event that came or went shifts those of the same second, which may belong to
-    artifacts that did not change themselves."""
-    table = Table(index_rows.EVENTS.model, ("position",))
-    wrong = []
-    rows = index_rows.EVENTS.select_in(
-        "at_key", sorted(seconds), f'"repository_id" = {int(repository_id)}'
+    """Where the events of these artifacts stand within their seconds. What happens to
+    other artifacts shifts them: an event that comes or goes, or a tag by which another
+    artifact is read before this one."""
+    if not artifact_ids:
+        return
+    wanted = set(artifact_ids)
+    rows = PLACES.select('"repository_id" = %s', [repository_id])
+    POSITIONS.update(
+        [
+            (row_id, position_of.get(tag_id, 0))
+            for row_id, artifact_id, tag_id, position in rows
+            if artifact_id in wanted and position != position_of.get(tag_id, 0)
+        ]
     )
-    for row in rows:
-        position = position_of.get(row[15], 0)
-        if row[2] not in written and row[10] != position:
-            wrong.append((row[0], position))
-    table.update(wrong)
 
 
 def _forget_problems_of(artifact_ids: Collection[int]) -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from indexer import additions, jobs
+from indexer import additions, gto_compat, jobs
 from indexer import crawl as crawling
 from indexer.core.snapshot import ObjectType, RepositorySnapshot
 from indexer.crawl import crawl_repository
+from indexer.history import HistoryFilters, history_rows
 from indexer.index_dump import index_dump
 from indexer.models import Crawl, Repository, Tag
 from indexer.providers.base import Known, Listing, Progress, no_progress
-from tests.builders import History, make_repository
+from tests.builders import HOUR, START, History, make_repository
 
 pytestmark = pytest.mark.django_db
 
@@ -180,6 +182,67 @@ def test_what_concerns_more_is_read_whole(history: History, change: str) -> None
         repository.save(update_fields=["reading"])
     crawl(repository, provider)
     assert provider.asked[-1] == len(history.tags), provider.asked
+    grown_and_fresh(repository, provider)
+
+
+@pytest.fixture
+def tied() -> History:
+    """Two artifacts registered in one second, and one that has nothing to do with
+    it."""
+    history = History().register("z", "v1.0.0")
+    for name in "ab":
+        history.register(name, "v1.0.0", on=history.head, at=START)
+    return history
+
+
+def order_of(repository: Repository) -> list[str]:
+    """The tags of a repository's events as `/activity` shows them, newest first."""
+    filters = HistoryFilters(repository=repository.name)
+    return [event.tag for event in history_rows(AnonymousUser(), filters)]
+
+
+def test_a_tag_that_moves_an_artifact_among_others_is_read_whole(
+    tied: History, settings: Any
+) -> None:
+    """gto reads deprecations first, so `b` comes before `a` from then on."""
+    settings.MUSTER_PUBLIC_READ = True
+    repository, provider = make_repository(), HistoryProvider(tied)
+    crawl(repository, provider)
+    assert order_of(repository) == ["z@v1.0.0", "b@v1.0.0", "a@v1.0.0"]
+    tied.deprecate("b", at=START + 10 * HOUR)
+    crawl(repository, provider)
+    assert provider.asked[-1] == 4
+    expected = ["b@deprecated", "z@v1.0.0", "a@v1.0.0", "b@v1.0.0"]
+    assert order_of(repository) == expected
+    told = gto_compat.history(gto_compat.Wanted(repository, ""))
+    assert [entry["ref"] for entry in cast(list[dict[str, str]], told)] == expected
+    grown_and_fresh(repository, provider)
+
+
+def test_events_keep_their_place_in_a_second_that_others_share(tied: History) -> None:
+    repository, provider = make_repository(), HistoryProvider(tied)
+    crawl(repository, provider)
+    tied.assign("b", "prod", "v1.0.0").assign("a", "prod", "v1.0.0")
+    crawl(repository, provider)
+    assert provider.asked == [3, 2]
+    grown_and_fresh(repository, provider)
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_tag_of_an_earlier_date_shifts_the_events_of_its_artifact(
+    is_shared: bool,
+) -> None:
+    """Versions come in the order of their first tags, in every second."""
+    history = History()
+    for version in ("v1.0.0", "v2.0.0"):
+        history.register("m", version, at=START)
+    if is_shared:
+        history.register("n", "v1.0.0", at=START)
+    repository, provider = make_repository(), HistoryProvider(history)
+    crawl(repository, provider)
+    history.tag("m@v2.0.0#2", history.commit_of["m", "v2.0.0"], at=START - HOUR)
+    crawl(repository, provider)
+    assert provider.asked[-1] == (4 if is_shared else 1)
     grown_and_fresh(repository, provider)
 
 

@@ -1,43 +1,28 @@
 """One SHA-256 per artifact over all that its rows are made of: equal digests, equal
-rows, so that a crawl writes nothing for an artifact that did not change."""
+rows, so that a crawl writes nothing for an artifact that did not change. All but where
+its events stand among those of other artifacts in the same second: these may change
+while it does not, so whoever writes rows looks at each event's place by itself."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from hashlib import sha256
 
-from indexer.core.events import Event
 from indexer.core.registry import Annotation, Artifact, Reading
 from indexer.core.snapshot import Instant, Problem
 
 # Raise it when the meaning of anything below changes.
-_FORM = 1
-
-
-def tie_positions(events: Sequence[Event]) -> Mapping[str, int]:
-    """For events newest first: tag object id -> how many events of the same second
-    come before it (0 left out). It grows with gto's history order within a second and
-    changes only when an event of that second comes or goes."""
-    positions: dict[str, int] = {}
-    last: int | None = None
-    position = 0
-    for event in reversed(events):
-        position = position + 1 if event.moment == last else 0
-        last = event.moment
-        if position:
-            positions[event.tag_id] = position
-    return positions
+_FORM = 2
 
 
 def artifact_digest(
     artifact: Artifact,
     problems: Iterable[Problem],
-    ties: Mapping[str, int],
     reading: Reading,
     at: Instant | None,
 ) -> str:
-    """The digest of `artifact` with its problems; `ties` as `tie_positions` gives."""
+    """The digest of `artifact` with its problems."""
     digest = sha256()
 
     def add(*parts: object) -> None:
@@ -66,7 +51,7 @@ def artifact_digest(
             *(event.kind.value, event.version, event.stage, event.commit_id),
             *(event.peeled_id, *_instant(event.at), event.author.name),
             *(event.author.email, event.message, event.tag, event.tag_id),
-            *(ties.get(event.tag_id, 0), *event.refs),
+            *event.refs,
         )
     for problem in problems:
         add(repr(problem))

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from indexer.core.annotations import AnnotationIndex
 from indexer.core.artifact_files import Config
-from indexer.core.digests import artifact_digest, tie_positions
+from indexer.core.digests import artifact_digest
 from indexer.core.events import Event, EventKind, moment
 from indexer.core.fold import FoldContext, fold_artifact
 from indexer.core.registry import (
@@ -37,7 +37,6 @@ __all__ = [
     "Version",
     "VersionStage",
     "build_state",
-    "tie_positions",
 ]
 
 # Events of one second in gto's history, oldest first.
@@ -105,7 +104,6 @@ def _build(
     ordered_problems = _sorted_once(problems)
 
     events = _history(folded)
-    ties = tie_positions(events)
     by_artifact: dict[str, list[Problem]] = {}
     for problem in ordered_problems:
         by_artifact.setdefault(problem.artifact, []).append(problem)
@@ -113,7 +111,7 @@ def _build(
         artifact.name: replace(
             artifact,
             digest=artifact_digest(
-                artifact, by_artifact.get(artifact.name, []), ties, reading, at
+                artifact, by_artifact.get(artifact.name, []), reading, at
             ),
         )
         for artifact in sorted(folded, key=lambda artifact: artifact.name)

@@ -22,7 +22,7 @@ from indexer.core.snapshot import (
     Problem,
     RepositorySnapshot,
 )
-from indexer.core.state import RegistryState, build_state, tie_positions
+from indexer.core.state import RegistryState, build_state
 from tests.core.histories import START, histories, write_repository
 from tests.core.reading import read_repository
 from tests.core.snapshots import commit, commit_id, snapshot, tag
@@ -281,15 +281,7 @@ def test_an_equal_digest_means_equal_rows_and_no_other_artifact_changes_it() -> 
     other = build_state(snapshot(*tags), reading=Reading.KANBAN).artifacts
     assert other["m"].digest != before["m"].digest
     tied = build_state(snapshot(*tags, tag("a@v1.0.0", 3, 6))).artifacts
-    assert tied["m"].digest != before["m"].digest  # its place within the second
-
-
-def test_ties_count_up_within_a_second() -> None:
-    state = build_state(
-        snapshot(tag("a@v1.0.0", 1, 5), tag("b@v1.0.0", 1, 5), tag("c@v1.0.0", 1, 6))
-    )
-    places = tie_positions(state.events)
-    assert [places.get(e.tag_id, 0) for e in state.events] == [0, 1, 0]
+    assert tied["m"].digest == before["m"].digest  # its place in a second is no part
 
 
 def test_a_nested_tag_is_on_its_inner_tag_and_knows_the_commit() -> None:

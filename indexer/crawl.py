@@ -26,7 +26,7 @@ from indexer.connections import request_poll
 from indexer.core.snapshot import GitTag, RepositorySnapshot
 from indexer.crypto import WrongKey
 from indexer.index_rows import INDEX_VERSION
-from indexer.ingest import IngestCounts, LeaseLost, ingest
+from indexer.ingest import IngestCounts, LeaseLost, ingest, ingest_branches
 from indexer.jobs import Lease
 from indexer.leases import PASSING, clock, drop_connection, given_back, hold
 from indexer.models import Connection, Crawl, Repository
@@ -218,9 +218,9 @@ def _crawl(
     if lens is not None:
         provider = _Through(provider, lens, repository)
     listing = provider.fetch_listing()
-    basis, fingerprint = _basis(repository), _fingerprint(repository, listing)
+    basis, fingerprint = _basis(repository), fingerprint_of(repository, listing)
     counts = None
-    if afresh or fingerprint != repository.fingerprint:
+    if afresh or not is_unchanged(repository, listing):
         additions = None
         if not afresh and repository.fingerprint.startswith(f"{basis}:"):
             additions = read_additions(repository, listing, provider, progress)
@@ -246,6 +246,16 @@ def _crawl(
                 progress,
                 afresh=afresh,
             )
+    elif fingerprint != repository.fingerprint:
+        counts = _persist(
+            lease,
+            lambda: ingest_branches(
+                repository,
+                listing.branches,
+                lease_id=lease.lease_id,
+                fingerprint=fingerprint,
+            ),
+        )
     status = Crawl.Status.UNCHANGED if counts is None else Crawl.Status.CHANGED
     jobs.finish(
         lease,
@@ -260,8 +270,10 @@ def _crawl(
 
 
 def is_unchanged(repository: Repository, listing: Listing) -> bool:
-    """Whether a crawl that got this listing would find nothing new."""
-    return repository.fingerprint == _fingerprint(repository, listing)
+    """Whether a crawl that got this listing would find nothing new, or nothing but
+    other branches."""
+    before, now = repository.fingerprint, fingerprint_of(repository, listing)
+    return before.rpartition(":")[0] == now.rpartition(":")[0]
 
 
 def _read_all(
@@ -307,9 +319,11 @@ def _basis(repository: Repository) -> str:
     return sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
-def _fingerprint(repository: Repository, listing: Listing) -> str:
-    """What tells whether anything changed since the rows were written."""
-    return f"{_basis(repository)}:{listing.fingerprint[:47]}"
+def fingerprint_of(repository: Repository, listing: Listing) -> str:
+    """What tells whether anything changed since the rows were written: what they
+    depend on beside the refs, the refs that the index is made of, and all branches."""
+    refs, branches = listing.fingerprint[:31], listing.branches_fingerprint[:15]
+    return f"{_basis(repository)}:{refs}:{branches}"
 
 
 def _persist(lease: Lease, write: Callable[[], IngestCounts]) -> IngestCounts:

@@ -163,7 +163,8 @@ def _crawl(connection: Connection, meaning: Meaning, now: datetime) -> str:
 
 def _is_elsewhere(repository: Repository, meaning: Meaning) -> bool:
     """Whether it is about a branch other than the default one: a repository's index
-    is of its tags and the head of that one alone."""
+    is of its tags and the head of that one alone. What else is pushed is seen by
+    polling, at no cost."""
     known = repository.default_branch
     return bool(meaning.branch and known) and meaning.branch not in {
         known,

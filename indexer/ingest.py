@@ -29,6 +29,7 @@ from indexer.snapshot_rows import (
     StoredSnapshot,
     TagCounts,
     load_rows,
+    write_branches,
     write_snapshot,
 )
 
@@ -104,6 +105,21 @@ def ingest(
         }
         Repository.objects.filter(pk=repository.pk).update(**fields)
     return counts_of(repository, fields, tags, written)
+
+
+def ingest_branches(
+    repository: Repository,
+    branches: Mapping[str, str],
+    *,
+    lease_id: UUID,
+    fingerprint: str,
+) -> IngestCounts:
+    """Write the branches of a listing that differs in nothing else, whole or not at
+    all. Raises LeaseLost."""
+    with transaction.atomic():
+        fence(repository.pk, lease_id, fingerprint=fingerprint)
+        write_branches(repository.pk, branches)
+    return counts_of(repository, {}, TagCounts(), WriteCounts(0, 0, 0))
 
 
 def counts_of(

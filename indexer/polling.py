@@ -2,7 +2,7 @@
 
     take the connection's lease → a complete listing, where it is due → what was pushed
     to lately, by a conditional request → the refs of what may have changed, in batches
-    → ask for a crawl where they differ
+    → ask for a crawl where they differ; where only branches do, write these
 
 A repository is looked at when its `pushed_at` is another than before, and at least
 once in MUSTER_RECONCILE_INTERVAL, for a push of more than three tags raises no event.
@@ -26,7 +26,7 @@ from django.db.models import F, Q, QuerySet
 
 from indexer import hooks, jobs
 from indexer.connection_owner import owner_of
-from indexer.crawl import is_unchanged
+from indexer.crawl import fingerprint_of, is_unchanged
 from indexer.crypto import WrongKey
 from indexer.discovery import discover
 from indexer.ingest import LeaseLost
@@ -46,6 +46,7 @@ from indexer.models import Connection, Crawl, Repository
 from indexer.providers import errors
 from indexer.providers.base import Host, Listing, RemoteRepository
 from indexer.providers.registry import host_for
+from indexer.snapshot_rows import write_branches
 
 logger = logging.getLogger(__name__)
 
@@ -282,6 +283,7 @@ class _Look:
         self.lease.check()
         unchanged: list[int] = []
         differing: list[int] = []
+        pushed: dict[int, Listing] = {}  # to a branch that is not the default one
         for pk, remote in asked_of.items():
             listing = found.get(remote.id)
             if not isinstance(listing, Listing):
@@ -289,10 +291,18 @@ class _Look:
                 (differing.append if pk in changed else self.unknown.add)(pk)
             elif not is_unchanged(rows[pk], listing):
                 differing.append(pk)
-            elif rows[pk].state in FINE:
-                unchanged.append(pk)
+            else:
+                if listing.has_all_branches:
+                    pushed[pk] = listing
+                if rows[pk].state in FINE:
+                    unchanged.append(pk)
         with transaction.atomic():
             hold(self.lease)
+            differing += [
+                pk
+                for pk, listing in pushed.items()
+                if not _keep_branches(rows[pk], listing)
+            ]
             self._write(unchanged, differing, rows, changed)
 
     def at_rest_is_fine(self) -> None:
@@ -339,6 +349,22 @@ class _Look:
                 rows[pk].pushed_at = remote.pushed_at
                 pushed.append(rows[pk])
         Repository.objects.bulk_update(pushed, ["pushed_at"], batch_size=200)
+
+
+def _keep_branches(row: Repository, listing: Listing) -> bool:
+    """Write the branches of a listing that differs from the rows in nothing else, which
+    is not worth a crawl. Whether that was possible: nobody crawls it, and the rows are
+    still those that were looked at."""
+    fingerprint = fingerprint_of(row, listing)
+    if fingerprint == row.fingerprint:
+        return True
+    same = Repository.objects.filter(
+        pk=row.pk, lease_id=None, fingerprint=row.fingerprint
+    )
+    if not same.update(fingerprint=fingerprint):
+        return False
+    write_branches(row.pk, listing.branches)
+    return True
 
 
 def _remote(row: Repository) -> RemoteRepository:

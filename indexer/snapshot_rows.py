@@ -8,7 +8,7 @@ the difference. A tag that vanished or moved keeps its row, with `gone_at`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -80,6 +80,8 @@ DOCUMENTS = Table(DocumentRow, ("repository", "blob_id", "value", "problem", "li
 SNAPSHOTS = Table(
     Snapshot, ("repository", "default_branch", "head", "branches", "problems")
 )
+
+BRANCHES = Table(Snapshot, ("branches",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +275,13 @@ def write_snapshot(
         {repository_id: wanted},
     )
     return counts
+
+
+def write_branches(repository_id: int, branches: Mapping[str, str]) -> None:
+    """Make the branches these, inside the caller's transaction; the rest stays."""
+    text = limits.json_text(dict(branches))
+    rows = BRANCHES.select('"repository_id" = %s', [repository_id])
+    BRANCHES.update([(row_id, text) for row_id, _ in rows])
 
 
 def _write_tags(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +18,14 @@ from indexer import crawl as crawling
 from indexer import jobs, leases
 from indexer.crawl import crawl_repository
 from indexer.index_dump import index_dump
-from indexer.models import Artifact, Crawl, Event, Repository, Tag
+from indexer.models import Artifact, Crawl, Event, Repository, Snapshot, Tag
 from indexer.providers import errors
 from indexer.repositories import add_repository, mirror_path
 from tests.providers.git_server import GitServer, serve_git
 from tests.providers.raw_repository import RawRepository, simple_repository
 
 pytestmark = pytest.mark.django_db
+WRITES = re.compile(r'\b(?:INSERT INTO|UPDATE|DELETE FROM|COPY) "(\w+)"')
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +81,11 @@ def from_scratch(repository: Repository) -> str:
     return dump
 
 
+def written(queries: CaptureQueriesContext) -> set[str]:
+    """The tables that were written."""
+    return {found[1] for query in queries if (found := WRITES.search(query["sql"]))}
+
+
 def test_a_repository_is_indexed(remote: RawRepository) -> None:
     repository = added(remote)
     crawl = crawled(repository)
@@ -101,13 +108,53 @@ def test_an_unchanged_repository_costs_one_round_trip_and_two_rows(
     assert crawl.status == Crawl.Status.UNCHANGED
     # One listing: protocol v2 asks for capabilities, then for the refs.
     assert server.round_trips() - round_trips <= 2
-    written = {
-        query["sql"].split('"')[1]
-        for query in queries
-        if query["sql"].split()[0] in {"INSERT", "UPDATE", "DELETE"}
-    }
-    assert written == {"indexer_repository", "indexer_crawl"}
+    assert written(queries) == {"indexer_repository", "indexer_crawl"}
     assert index_dump() == before
+
+
+def test_a_push_to_another_branch_is_kept_and_costs_one_round_trip(
+    remote: RawRepository, server: GitServer
+) -> None:
+    """A commit is picked from the branches that were seen last."""
+    repository = added(server.url_of(remote.path))
+    crawled(repository)
+    main, branch = remote.refs[b"refs/heads/main"], b"refs/heads/new"
+    for tip in (main, remote.commit(remote.files({}), parents=[main]), None):
+        if tip is None:
+            del remote.refs[branch]
+        else:
+            remote.refs[branch] = tip
+        remote.finish()
+        round_trips = server.round_trips()
+        with CaptureQueriesContext(connection) as queries:
+            crawl = crawled(repository)
+        assert crawl.status == Crawl.Status.CHANGED
+        assert server.round_trips() - round_trips <= 2
+        assert written(queries) == {
+            "indexer_repository", "indexer_crawl", "indexer_snapshot",
+        }  # fmt: skip
+        assert Snapshot.objects.get().branches.get("new") == tip
+        assert index_dump(repository) == from_scratch(repository)
+    assert crawled(repository).status == Crawl.Status.UNCHANGED
+
+
+def test_a_first_branch_that_is_not_the_default_one_is_a_problem(
+    tmp_path: Path,
+) -> None:
+    remote = RawRepository(tmp_path / "headless.git")
+    commit = remote.commit(remote.files({}))
+    remote.version("m@v1.0.0", commit)
+    remote.finish()
+    repository = added(remote)
+    crawled(repository)
+    for branches in ({b"refs/heads/dev": commit}, {}):
+        remote.refs = {
+            ref: key for ref, key in remote.refs.items() if b"/tags/" in ref
+        } | branches
+        remote.finish()
+        crawled(repository)
+        assert repository.problem_count == len(branches)
+        assert index_dump(repository) == from_scratch(repository)
 
 
 def test_one_new_tag_is_found(remote: RawRepository) -> None:

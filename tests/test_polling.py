@@ -12,7 +12,15 @@ from django.utils import timezone
 
 from indexer import connections, jobs, polling, tasks, turns, wakeup
 from indexer.crypto import encrypt
-from indexer.models import Connection, Crawl, Delivery, Event, Hook, Repository
+from indexer.models import (
+    Connection,
+    Crawl,
+    Delivery,
+    Event,
+    Hook,
+    Repository,
+    Snapshot,
+)
 from tests.connecting import Acme, looked_at
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_site")]
@@ -75,6 +83,69 @@ def test_a_second_push_in_the_same_second_is_seen(acme: Acme) -> None:
     acme.server.touch("acme/churn", at)
     looked_at(connection)
     assert turns.plan() == [Repository.objects.get().pk]
+
+
+def push_branch(acme: Acme, branch: bytes = b"new") -> None:
+    remote = acme.remotes["acme/churn"]
+    remote.refs[b"refs/heads/" + branch] = remote.refs[b"refs/heads/main"]
+    remote.finish()
+    acme.server.touch("acme/churn", timezone.now() - timedelta(minutes=1))
+
+
+def branches() -> set[str]:
+    """Of the one repository, as they are kept."""
+    return set(Snapshot.objects.get().branches)
+
+
+def test_a_push_to_another_branch_is_kept_without_a_crawl(acme: Acme) -> None:
+    acme.add("churn")
+    connection = looked_at(acme.filled())
+    push_branch(acme)
+    before = len(acme.server.requests)
+    looked_at(connection)
+    assert len(asked(acme, before)) == 2, "what was pushed to, and its refs"
+    assert turns.plan() == []
+    assert branches() == {"main", "new"}
+    row = Repository.objects.get()
+    jobs.request_crawl(row, trigger=Crawl.Trigger.BUTTON, wake=False)
+    assert turns.crawl_owed() == 1
+    assert row.crawls.latest("started_at").status == Crawl.Status.UNCHANGED
+
+
+def test_branches_are_left_to_a_crawl_where_one_is_under_way(acme: Acme) -> None:
+    """It may have listed the refs before the push."""
+    acme.add("churn")
+    connection = looked_at(acme.filled())
+    row = Repository.objects.get()
+    jobs.request_crawl(row, trigger=Crawl.Trigger.BUTTON, wake=False)
+    lease = jobs.claim(row.pk)
+    assert lease is not None
+    push_branch(acme)
+    looked_at(connection)
+    assert branches() == {"main"}
+    jobs.finish(lease, Crawl.Status.UNCHANGED)
+    assert turns.crawl_owed() == 1
+    assert branches() == {"main", "new"}
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_branches_that_a_batch_does_not_tell_are_left_to_a_crawl(
+    acme: Acme, odd: bool
+) -> None:
+    """More than a hundred, or names that JSON cannot hold. A look asks no more for
+    them."""
+    acme.add("churn")
+    connection = looked_at(acme.filled())
+    for number in range(1 if odd else 100):
+        push_branch(acme, b"new-%d\xff" % number if odd else b"new-%d" % number)
+    before = len(acme.server.requests)
+    looked_at(connection)
+    assert len(asked(acme, before)) == 2
+    assert (turns.plan(), branches()) == ([], {"main"})
+    jobs.request_crawl(Repository.objects.get(), trigger=Crawl.Trigger.BUTTON)
+    assert turns.crawl_owed() == 1
+    assert len(branches()) == (2 if odd else 101)
+    assert Repository.objects.get().state == Repository.State.OK
 
 
 def test_what_a_batch_cannot_tell_is_left_to_a_crawl(acme: Acme) -> None:
@@ -140,7 +211,7 @@ def test_looking_again_at_a_thousand_costs_sixty_requests(acme: Acme) -> None:
     listing = provider_for(crawled).fetch_listing()
     rows = list(Repository.objects.all())
     for row in rows:
-        row.fingerprint = crawling._fingerprint(row, listing)
+        row.fingerprint = crawling.fingerprint_of(row, listing)
     Repository.objects.bulk_update(rows, ["fingerprint"], batch_size=200)
     Repository.objects.update(
         state=Repository.State.OK,

@@ -13,7 +13,7 @@ from django.utils import timezone
 from indexer import connections, polling, turns
 from indexer.connections import Wish
 from indexer.ingest import LeaseLost
-from indexer.models import Artifact, Connection, Event, Hook, Repository
+from indexer.models import Artifact, Connection, Event, Hook, Repository, Snapshot
 from tests.connecting import looked_at, names
 from tests.providers.gitlab_server import GitLabServer, serve_gitlab
 from tests.providers.raw_repository import RawRepository, simple_repository
@@ -97,6 +97,21 @@ def test_a_push_that_moved_no_activity_is_seen_by_every_third_poll(
     web = Repository.objects.get(name="acme/web")
     assert web.checked_at is not None
     assert web.checked_at > earlier
+
+
+def test_a_push_to_another_branch_is_kept_without_a_crawl(
+    gitlab: GitLabServer, remote: RawRepository
+) -> None:
+    connection = filled(gitlab)
+    remote.refs[b"refs/heads/new"] = remote.refs[b"refs/heads/main"]
+    remote.finish()
+    Repository.objects.update(checked_at=None)
+    gitlab.requests.clear()
+    looked_at(connection)
+    assert turns.plan() == []
+    kept = Snapshot.objects.get(repository__name="acme/ml/churn")
+    assert set(kept.branches) == {"main", "new"}
+    assert gitlab.count("/api/v4") == 1, "what had activity"
 
 
 def test_a_renamed_group_s_repositories_keep_their_rows(gitlab: GitLabServer) -> None:

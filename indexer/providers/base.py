@@ -47,14 +47,25 @@ class Listing:
     raw_tags: Mapping[str, bytes] = field(default_factory=dict)  # text -> exact bytes
     # Ref -> what its annotated tag leads to, where the remote could tell.
     peeled: Mapping[str, str] = field(default_factory=dict)
+    has_all_branches: bool = True  # False only in what `Host.fetch_listings` gives
 
     @property
     def fingerprint(self) -> str:
-        """A sha256 of the tags, the default branch and its head, hex."""
-        lines = [f"{ref}\0{object_id}\n" for ref, object_id in self.tags.items()]
-        lines.sort()
-        lines.append(f"\0{self.default_branch}\0{self.head}\n")
+        """A sha256 of what an index is made of, hex: the tags, the default branch and
+        its head, and where there is no head, whether there are branches at all."""
+        lines = _lines(self.tags)
+        has_no_head = bool(self.branches) and not self.head
+        lines.append(f"\0{self.default_branch}\0{self.head}\0{has_no_head}\n")
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def branches_fingerprint(self) -> str:
+        """A sha256 of the branches, hex."""
+        return hashlib.sha256("".join(_lines(self.branches)).encode()).hexdigest()
+
+
+def _lines(refs: Mapping[str, str]) -> list[str]:
+    return sorted(f"{ref}\0{object_id}\n" for ref, object_id in refs.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +229,8 @@ class Host(Protocol):
         self, repositories: Sequence[RemoteRepository]
     ) -> Mapping[str, Listing | ProviderError]:
         """The refs of many repositories in few requests, by repository id; for a
-        repository that could not be read alone, why. Raises for what concerns all."""
+        repository that could not be read alone, why. Branches that would cost more
+        requests may be left out (`has_all_branches`). Raises for what concerns all."""
         ...
 
     def list_hooks(self, owner: Owner | None, repository: str = "") -> list[RemoteHook]:

@@ -261,11 +261,14 @@ def test_the_fingerprint_changes_with_tags_default_branch_and_head(
 ) -> None:
     repository = simple_repository(tmp_path / "repo")
     provider = provider_of(repository.path)
-    seen = {provider.fetch_listing().fingerprint}
+    first = provider.fetch_listing()
+    seen = {first.fingerprint}
     head = repository.refs[b"refs/heads/main"]
     repository.refs[b"refs/heads/other"] = head
     repository.finish()
-    assert provider.fetch_listing().fingerprint in seen, "another branch is no news"
+    listing = provider.fetch_listing()
+    assert listing.fingerprint in seen, "another branch has one of its own"
+    assert listing.branches_fingerprint != first.branches_fingerprint
     for change in (
         {b"refs/tags/new@v1.0.0": head},
         {b"refs/tags/churn@v1.0.0": repository.refs[b"refs/tags/churn@v2.0.0"]},

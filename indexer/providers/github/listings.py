@@ -38,8 +38,9 @@ TOO_MUCH = frozenset({200, 502, 504})
 def fetch_listings(
     client: GitHubClient, repositories: Sequence[RemoteRepository]
 ) -> Mapping[str, Outcome]:
-    """Tags, default branch and its head by repository id, or why they could not be
-    read. Raises for what concerns all: a limit, a token, a server that is down."""
+    """The refs by repository id, or why they could not be read. Of branches those that
+    the query tells: the first hundred. Raises for what concerns all: a limit, a token,
+    a server that is down."""
     found: dict[str, Outcome] = {}
     waiting = [
         list(repositories[start : start + BATCH])

@@ -39,6 +39,7 @@ BRANCHES = f"""
     totalCount
     nodes {{ name target {{ __typename oid }} }}
   }}"""
+ALL_REFS = f"\nfragment All on Repository {{\n  ...Refs {BRANCHES}\n}}"
 SIGNER = "{ name email date }"
 COMMIT = f"""
 fragment Commit on Commit {{
@@ -71,7 +72,6 @@ class PartOfListing:
     tags: int
     branches: int
     has_all_tags: bool
-    has_all_branches: bool
 
 
 # Queries -----------------------------------------------------------------------------
@@ -88,18 +88,18 @@ def listing_query(levels: int) -> str:
 def listings_query(
     repositories: Sequence[RemoteRepository],
 ) -> tuple[str, dict[str, str]]:
-    """The refs of several repositories (at most BATCH), and the query's variables. Of
-    branches only the default one. Raises AddressRefused for a name that is none."""
+    """The refs of several repositories (at most BATCH), and the query's variables.
+    Raises AddressRefused for a name that is none."""
     variables: dict[str, str] = {}
     parts = []
     for n, repository in enumerate(repositories):
         owner, _, name = repository.path.partition("/")
         variables[f"o{n}"] = segment(owner)
         variables[f"n{n}"] = segment(name)
-        parts.append(f"  r{n}: repository(owner: $o{n}, name: $n{n}) {{ ...Refs }}")
+        parts.append(f"  r{n}: repository(owner: $o{n}, name: $n{n}) {{ ...All }}")
     declared = ", ".join(f"${key}: String!" for key in variables)
     inside = "\n".join(parts)
-    return f"query({declared}) {{\n{inside}\n}}{REFS}", variables
+    return f"query({declared}) {{\n{inside}\n}}{ALL_REFS}{REFS}", variables
 
 
 def objects_query(
@@ -202,14 +202,12 @@ def repository_of(data: Any, name: str = "repository") -> Mapping[str, Any]:
 def parse_listings(
     repositories: Sequence[RemoteRepository], data: Any
 ) -> dict[str, PartOfListing | ProviderError]:
-    """What the answer to `listings_query` says, by repository id: a listing without
-    branches, or why there is none. One that moved and one of another number is
-    NotFound."""
+    """What the answer to `listings_query` says, by repository id: a listing, or why
+    there is none. One that moved and one of another number is NotFound."""
     found: dict[str, PartOfListing | ProviderError] = {}
     for number, repository in enumerate(repositories):
         try:
-            told = repository_of(data, f"r{number}")
-            part = parse_listing(told)
+            part = _parse_either(dict(repository_of(data, f"r{number}")))
             refuse_another(part.repository_id, repository.id)
             found[repository.id] = part
         except ProviderError as error:
@@ -219,12 +217,24 @@ def parse_listings(
     return found
 
 
+def _parse_either(repository: dict[str, Any]) -> PartOfListing:
+    """The refs of a repository in an answer, without branches if the API cannot tell
+    them."""
+    try:
+        return parse_listing(repository)
+    except NeedsMirror:
+        repository.pop("branches", None)
+        return parse_listing(repository)
+
+
 def parse_listing(repository: Mapping[str, Any]) -> PartOfListing:
     """The refs of a repository in an answer. Raises NeedsMirror for names and ids that
     the API cannot tell."""
     tags, peeled, count, all_tags = _refs(repository.get("tags"))
     branches, _, branch_count, all_branches = (
-        _refs(repository["branches"]) if "branches" in repository else ({}, {}, 0, True)
+        _refs(repository["branches"])
+        if "branches" in repository
+        else ({}, {}, 0, False)
     )
     default_branch = head = ""
     if repository.get("defaultBranchRef") is not None:
@@ -239,6 +249,7 @@ def parse_listing(repository: Mapping[str, Any]) -> PartOfListing:
         head=head,
         raw_tags={name: name.encode() for name in tags},
         peeled=peeled,
+        has_all_branches=all_branches,
     )
     return PartOfListing(
         listing,
@@ -246,7 +257,6 @@ def parse_listing(repository: Mapping[str, Any]) -> PartOfListing:
         count,
         branch_count,
         all_tags,
-        all_branches,
     )
 
 

@@ -142,12 +142,14 @@ class GitHubProvider:
                 raw_tags={name: name.encode() for name in tags},
                 peeled=peeled,
             )
-        if not part.has_all_branches:
+        if not listing.has_all_branches:
             branches = fetch_refs(
                 self._client, self._path, "heads", at_least=part.branches
             )
             listing = replace(
-                listing, branches={name: key for name, (key, _) in branches.items()}
+                listing,
+                branches={name: key for name, (key, _) in branches.items()},
+                has_all_branches=True,
             )
         return listing
 

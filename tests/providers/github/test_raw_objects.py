@@ -273,4 +273,4 @@ def test_a_ref_whose_object_is_not_told_makes_the_list_a_part() -> None:
     refs = {"totalCount": 1, "nodes": [{"name": "m", "target": None}]}
     part = parse_listing(refs_of(tags=refs))
     assert not part.has_all_tags
-    assert part.has_all_branches
+    assert part.listing.has_all_branches

@@ -1,4 +1,5 @@
-"""The short way of a crawl gives the same rows as the long one, and is taken."""
+"""The short way of a crawl gives the same rows as the long one, and is taken. Random
+growths: tests/test_growth.py."""
 
 from __future__ import annotations
 
@@ -8,8 +9,6 @@ from unittest.mock import patch
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 from indexer import additions, gto_compat, jobs
 from indexer import crawl as crawling
@@ -17,7 +16,7 @@ from indexer.core.snapshot import ObjectType, RepositorySnapshot
 from indexer.crawl import crawl_repository
 from indexer.history import HistoryFilters, history_rows
 from indexer.index_dump import index_dump
-from indexer.models import Crawl, Repository, Tag
+from indexer.models import Crawl, Repository
 from indexer.providers.base import Known, Listing, Progress, no_progress
 from tests.builders import HOUR, START, History, make_repository
 
@@ -244,93 +243,3 @@ def test_a_tag_of_an_earlier_date_shifts_the_events_of_its_artifact(
     crawl(repository, provider)
     assert provider.asked[-1] == (4 if is_shared else 1)
     grown_and_fresh(repository, provider)
-
-
-ACTIONS = st.lists(
-    st.tuples(
-        st.sampled_from(
-            ["register", "register", "assign", "assign", "unassign", "deregister",
-             "deprecate", "lightweight", "foreign", "head", "drop", "undated", "gto"]
-        ),
-        st.sampled_from(["a", "b", "sub:c"]),
-        st.sampled_from(["v1.0.0", "v1.1.0", "v2.0.0-rc1", "v2.0.0"]),
-        st.sampled_from(["dev", "prod"]),
-        st.sampled_from([0, 60, 60, 3600, -7200]),
-        st.booleans(),
-    ),
-    max_size=30,
-)  # fmt: skip
-taken: list[int] = []
-
-
-@given(actions=ACTIONS, reading=st.sampled_from(["", "semver", "several", "kanban"]))
-@example(
-    actions=[
-        ("register", "a", "v1.0.0", "dev", 60, True),
-        ("register", "b", "v1.0.0", "dev", 0, True),
-        ("assign", "a", "v1.0.0", "dev", 60, True),
-        ("assign", "b", "v1.0.0", "dev", 60, True),
-    ],
-    reading="",
-)
-@settings(
-    max_examples=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-def grow(actions: list[tuple[str, str, str, str, int, bool]], reading: str) -> None:
-    Repository.objects.all().delete()
-    Tag.objects.all().delete()
-    repository = make_repository("acme/grown", reading=reading)
-    history = History().annotate(a={"type": "model"}, z={"type": "model"})
-    provider = HistoryProvider(history)
-    crawl(repository, provider)
-    for action, artifact, version, stage, later, look in actions:
-        act(history, action, artifact, version, stage, later)
-        history.tags = list({tag.ref: tag for tag in history.tags}.values())
-        if look:
-            before = len(provider.asked)
-            crawl(repository, provider)
-            if provider.asked[before:] and provider.asked[-1] < len(history.tags):
-                taken.append(1)
-    crawl(repository, provider)
-    grown_and_fresh(repository, provider)
-
-
-def act(
-    history: History, action: str, artifact: str, version: str, stage: str, later: int
-) -> None:
-    at = history.clock + later
-    head = history.head
-    known = (artifact, version) in history.commit_of
-    options: dict[str, Any] = {"at": at}
-    if action == "register":
-        history.register(artifact, version, **options)
-        history.head = head  # tags of commits that lie elsewhere
-    elif action == "undated":
-        history.register(artifact, version, dated=False, **options)
-        history.head = head
-    elif action == "deprecate":
-        history.deprecate(artifact, **options)
-    elif action == "lightweight":
-        history.lightweight(f"{artifact.replace(':', '=')}@{version}-light")
-    elif action == "foreign":
-        history.tag(f"{artifact.replace(':', '')}@created", **options)
-    elif action == "gto":
-        history.commit({".gto": {"stages": ["dev"]}, "dvc.yaml": ["odd"]})
-        history.head = head
-        history.register(artifact, "v3.0.0", on=list(history.commits)[-1], **options)
-    elif action == "head":
-        history.commit()
-    elif action == "drop" and history.tags:
-        history.tags.pop(len(history.tags) // 2)
-    elif known and action in {"assign", "unassign"}:
-        getattr(history, action)(artifact, stage, version, **options)
-    elif known and action == "deregister":
-        history.deregister(artifact, version, **options)
-
-
-def test_I0_an_index_grown_by_short_ways_equals_one_made_from_scratch() -> None:
-    taken.clear()
-    grow()
-    assert len(taken) >= 3, "the histories must be such that there is a short way"

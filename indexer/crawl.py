@@ -220,7 +220,7 @@ def _crawl(
     listing = provider.fetch_listing()
     basis, fingerprint = _basis(repository), fingerprint_of(repository, listing)
     counts = None
-    if afresh or not is_unchanged(repository, listing):
+    if afresh or not same_index(fingerprint, repository.fingerprint):
         additions = None
         if not afresh and repository.fingerprint.startswith(f"{basis}:"):
             additions = read_additions(repository, listing, provider, progress)
@@ -272,8 +272,12 @@ def _crawl(
 def is_unchanged(repository: Repository, listing: Listing) -> bool:
     """Whether a crawl that got this listing would find nothing new, or nothing but
     other branches."""
-    before, now = repository.fingerprint, fingerprint_of(repository, listing)
-    return before.rpartition(":")[0] == now.rpartition(":")[0]
+    return same_index(fingerprint_of(repository, listing), repository.fingerprint)
+
+
+def same_index(one: str, other: str) -> bool:
+    """Whether two fingerprints differ in their branches at most."""
+    return one.rpartition(":")[0] == other.rpartition(":")[0]
 
 
 def _read_all(

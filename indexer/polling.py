@@ -26,7 +26,7 @@ from django.db.models import F, Q, QuerySet
 
 from indexer import hooks, jobs
 from indexer.connection_owner import owner_of
-from indexer.crawl import fingerprint_of, is_unchanged
+from indexer.crawl import fingerprint_of, same_index
 from indexer.crypto import WrongKey
 from indexer.discovery import discover
 from indexer.ingest import LeaseLost
@@ -283,25 +283,28 @@ class _Look:
         self.lease.check()
         unchanged: list[int] = []
         differing: list[int] = []
-        pushed: dict[int, Listing] = {}  # to a branch that is not the default one
+        # Row -> the listing of one whose branches are told, and its fingerprint.
+        branches: dict[int, tuple[Listing, str]] = {}
         for pk, remote in asked_of.items():
             listing = found.get(remote.id)
             if not isinstance(listing, Listing):
                 # Its own crawl has other ways to read it, or says why it cannot.
                 (differing.append if pk in changed else self.unknown.add)(pk)
-            elif not is_unchanged(rows[pk], listing):
+                continue
+            fingerprint = fingerprint_of(rows[pk], listing)
+            if not same_index(fingerprint, rows[pk].fingerprint):
                 differing.append(pk)
-            else:
-                if listing.has_all_branches:
-                    pushed[pk] = listing
-                if rows[pk].state in FINE:
-                    unchanged.append(pk)
+                continue
+            if listing.has_all_branches:
+                branches[pk] = listing, fingerprint
+            if rows[pk].state in FINE:
+                unchanged.append(pk)
         with transaction.atomic():
             hold(self.lease)
             differing += [
                 pk
-                for pk, listing in pushed.items()
-                if not _keep_branches(rows[pk], listing)
+                for pk, (listing, fingerprint) in branches.items()
+                if not _keep_branches(rows[pk], listing, fingerprint)
             ]
             self._write(unchanged, differing, rows, changed)
 
@@ -351,11 +354,10 @@ class _Look:
         Repository.objects.bulk_update(pushed, ["pushed_at"], batch_size=200)
 
 
-def _keep_branches(row: Repository, listing: Listing) -> bool:
+def _keep_branches(row: Repository, listing: Listing, fingerprint: str) -> bool:
     """Write the branches of a listing that differs from the rows in nothing else, which
     is not worth a crawl. Whether that was possible: nobody crawls it, and the rows are
     still those that were looked at."""
-    fingerprint = fingerprint_of(row, listing)
     if fingerprint == row.fingerprint:
         return True
     same = Repository.objects.filter(

@@ -53,12 +53,16 @@ SUB = b"artifacts:\n  c: {type: model, path: c.pkl}\n"
 
 # What a step does; those named several times come more often. Nothing comes first, so
 # that a growth that fails is made smaller.
-KINDS = (
+CALM = (
     "nothing",
     *("register",) * 12,
     *("assign",) * 10,
     *("unassign", "deregister", "deprecate") * 4,
-    *("commit on top",) * 6,
+    *("commit on top",) * 3,
+)
+KINDS = (
+    *CALM,
+    *("commit on top",) * 3,
     *("move a tag", "delete a tag", "second ref", "lightweight", "foreign"),
     *("broken tag", "tag of a tag", "another name"),
     *("orphan", "merge", "push a branch", "push a branch", "delete a branch"),
@@ -68,8 +72,9 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Step:
-    """One change, by numbers that are taken modulo what there is. `look`: the remote
-    is crawled after it."""
+    """One change, by numbers that are taken modulo what there is. `second`: below 5 one
+    that is likely to be shared, 7 one of its own before all others, else one of its own
+    after them. `look`: the remote is crawled after it."""
 
     kind: str
     artifact: int = 0
@@ -82,16 +87,22 @@ class Step:
 
 
 def steps(most: int = 24) -> st.SearchStrategy[list[Step]]:
-    """Changes of one repository. Few seconds, so that they are shared, and mostly one
-    version a commit, without which most of it would be problems."""
+    """Changes of one repository, of all kinds or of the calm ones alone, which the
+    short way is made for. Mostly one version a commit, without which most of it would
+    be problems."""
+    calm, any_kind = _steps(CALM, most), _steps(KINDS, most)
+    return st.booleans().flatmap(lambda is_calm: calm if is_calm else any_kind)
+
+
+def _steps(kinds: Sequence[str], most: int) -> st.SearchStrategy[list[Step]]:
     step = st.builds(
         Step,
-        kind=st.sampled_from(KINDS),
+        kind=st.sampled_from(kinds),
         artifact=st.integers(0, len(ARTIFACTS) - 1),
         version=st.sampled_from((*(0,) * 20, 1, 2, 3, 4, 5)),
         stage=st.integers(0, len(STAGES) - 1),
         commit=st.integers(0, 7),
-        second=st.integers(0, 4),
+        second=st.integers(0, 7),
         number=st.integers(0, 11),
         look=st.sampled_from((True, False, False)),
     )
@@ -328,7 +339,11 @@ class GrowingRepository(RawRepository):
         zone = ZONES[(step.commit + step.second) % len(ZONES)]
         if step.number == 10:
             person, zone = ODD_PERSON, ODD_ZONE
-        return b"%s %d %s" % (person, START + step.second, zone)
+        seconds = START + step.second
+        if step.second >= 5:
+            alone = 100 + len(self.objects)
+            seconds = START + (alone if step.second < 7 else -alone)
+        return b"%s %d %s" % (person, seconds, zone)
 
 
 class MemoryObjects:

@@ -21,9 +21,7 @@ def _page(status: int, **context: str) -> HttpResponse:
     return HttpResponse(html, status=status)
 
 
-def _answer(
-    request: HttpRequest, problem: ApiProblem, **context: str
-) -> HttpResponse:
+def _answer(request: HttpRequest, problem: ApiProblem, **context: str) -> HttpResponse:
     """In the shape of where it was asked."""
     if request.path.startswith("/api/"):
         return problem_response(problem)
@@ -36,7 +34,10 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         return _answer(request, TooLarge())
     said = str(exception) if isinstance(exception, OddText) else ""
     problem = ApiProblem(
-        400, "bad-request", "The request makes no sense", said or "It could not be read."
+        400,
+        "bad-request",
+        "The request makes no sense",
+        said or "It could not be read.",
     )
     return _answer(request, problem, said=said)
 

@@ -293,6 +293,9 @@ def _read_all(
     """Read the whole snapshot and write what differs."""
     stored: StoredSnapshot | None = load_rows(repository.pk)
     known = Known() if afresh or stored is None else stored.known()
+    if not repository.fingerprint.startswith(f"{_basis(repository)}:"):
+        # An earlier Muster may have parsed files otherwise.
+        known = replace(known, documents={})
     snapshot = provider.fetch_snapshot(listing, known, progress)
     if not snapshot.complete:
         raise errors.Unavailable(

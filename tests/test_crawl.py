@@ -18,7 +18,7 @@ from indexer import crawl as crawling
 from indexer import jobs, leases
 from indexer.crawl import crawl_repository
 from indexer.index_dump import index_dump
-from indexer.models import Artifact, Crawl, Event, Repository, Snapshot, Tag
+from indexer.models import Artifact, Crawl, Document, Event, Repository, Snapshot, Tag
 from indexer.providers import errors
 from indexer.repositories import add_repository, mirror_path
 from tests.providers.git_server import GitServer, serve_git
@@ -411,3 +411,16 @@ def test_a_repository_removed_during_its_crawl_ends_it_quietly(
     assert crawl_repository(repository.pk, watch=watch) is None
     assert not Artifact.objects.exists()
     assert not Crawl.objects.exists()
+
+
+def test_an_upgrade_reads_files_again_that_it_may_read_otherwise(
+    remote: RawRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier Muster made of a file is not kept for ever."""
+    repository = added(remote)
+    crawled(repository)
+    right = index_dump(repository)
+    assert Document.objects.update(value={})
+    monkeypatch.setattr(crawling, "INDEX_VERSION", -1)
+    assert crawled(repository).status == Crawl.Status.CHANGED
+    assert index_dump(repository) == right

@@ -4,7 +4,7 @@ PY := .venv/bin/python
 N ?= 10000
 ARGS ?=
 
-.PHONY: help run demo test test-all fuzz bench lint format secrets clean
+.PHONY: help run demo test test-all fuzz mutants bench lint format secrets clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -24,6 +24,9 @@ test-all: ## Run every test, the exhaustive ones too (long)
 
 fuzz: ## Compare N random histories with the real gto (N=10000)
 	@.ci/venv requirements-dev.txt && exec $(PY) -m tests.core.fuzz $(N)
+
+mutants: ## Change the core bit by bit: does a test notice? Hours (ARGS="fold tags")
+	@.ci/venv requirements-dev.txt && exec $(PY) -m tests.core.mutants $(ARGS)
 
 bench: ## Measure speed and size, as ratios of one run (QUICK=1 for small ones)
 	@.ci/venv requirements-dev.txt && QUICK=$(QUICK) exec $(PY) -m bench
@@ -54,5 +57,5 @@ secrets: ## Make random keys for compose.yaml under secrets/ (keeps existing one
 	    ': keep a copy, they are the only keys.' if made else 'nothing: all are there.')"
 
 clean: ## Remove .venv and caches; var/ with your data stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis staticfiles
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants staticfiles
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -209,6 +209,7 @@ def ask_gto(path: Path, request: Request, plan: Plan) -> bool:
     return False
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(10))
 def test_it_writes_what_gto_writes(tmp_path: Path, seed: int) -> None:
     """The same requests on the same growing repository: equal tags, or both refuse."""

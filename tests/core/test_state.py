@@ -384,12 +384,14 @@ def seconds_to_fold(seen: RepositorySnapshot) -> float:
     return best
 
 
+@pytest.mark.measures_time
 def test_folding_is_not_quadratic_in_the_tags_of_an_artifact() -> None:
     few = seconds_to_fold(many_tags(1_000, 1))
     many = seconds_to_fold(many_tags(8_000, 1))
     assert many < 24 * few  # 8 times the tags; quadratic would be 64 times
 
 
+@pytest.mark.measures_time
 def test_many_versions_and_stages_on_one_commit_are_not_quadratic() -> None:
     def crowd(count: int) -> RepositorySnapshot:
         return snapshot(

@@ -116,6 +116,7 @@ def test_what_no_tag_can_say_is_refused(parsed: ParsedTag) -> None:
         format_tag_name(parsed)
 
 
+@pytest.mark.measures_time
 @pytest.mark.parametrize(
     "name",
     [
@@ -160,3 +161,23 @@ def test_an_artifact_may_have_one_folder() -> None:
     assert is_artifact_name("a.b/c:m")
     assert not is_artifact_name("a:b:m")
     assert not is_artifact_name("a b:m")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "@latest", "#prod", "m@", "m#", "m#a@b", "m@v1.0.0#prod", "m@Latest"),
+        *("m#-", "@m#prod", "#m@latest", "m@latest@latest", "m@v1.0.0@latest"),
+    ],
+)
+def test_what_is_nearly_a_shortcut_is_none(value: str) -> None:
+    assert parse_shortcut(value) is None
+
+
+def test_a_tag_that_cannot_be_says_what_it_would_have_been() -> None:
+    odd = ParsedTag(R, "m", version="1.0.0")
+    with pytest.raises(ValueError, match="No tag") as caught:
+        format_tag_name(odd)
+    assert str(caught.value) == f"No tag name can say {odd!r}."
+    folder = ParsedTag(A, "a:b", stage="prod", counter="1")
+    assert format_tag_name(folder) == "a=b#prod#1"

@@ -370,7 +370,7 @@ def _version(
                 stage,
                 _events(given),
                 _events(taken),
-                positions.get(id(given[-1][1]), position) if given else position,
+                positions.get(id(_first_of_newest(given)), position),
             )
             for stage, (given, taken) in draft.stages.items()
         ),
@@ -379,6 +379,11 @@ def _version(
         committed_at=committed,
     )
     return version, everything
+
+
+def _first_of_newest(dated: Sequence[_Dated]) -> Event | None:
+    """Of the events in the newest second the one that was read first."""
+    return next((event for at, event in dated if at == dated[-1][0]), None)
 
 
 def _events(dated: Sequence[_Dated]) -> tuple[Event, ...]:

@@ -63,7 +63,8 @@ class VersionStage:
     """A stage that tags gave to a version or took from it, each oldest first.
 
     `position` breaks ties: the version's, but on an unregistered commit that of the
-    newest assignment, which gto counts as a version of its own."""
+    newest assignment (of several in one second the first), which gto counts as a
+    version of its own."""
 
     stage: str
     assignments: tuple[Event, ...]

@@ -106,10 +106,8 @@ def fold_artifact(
     dated.sort(key=_TIME)
     dated.reverse()
     # Another event in the same second wins over a deprecation.
-    newest = dated[0][1] if dated else None
-    is_active = bool(dated) and (
-        newest is None or newest.kind is not EventKind.DEPRECATION
-    )
+    newest = dated[0][1]
+    is_active = newest is None or newest.kind is not EventKind.DEPRECATION
 
     ordered = _by_semver(versions)
     held = read_stages(ordered, context.reading)

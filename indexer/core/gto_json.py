@@ -79,15 +79,12 @@ def show_artifact(
         raise UnknownArtifact(f"There is no artifact {shortcut.artifact}.")
     if not (artifact.is_active or deprecated):
         return []
-    versions = (
-        list(artifact.versions)
-        if deprecated
-        else listed_versions(artifact.versions, registered_only=registered_only)
-    )
-    if registered_only and not deprecated:
-        # gto lists what it calls discovered all the same.
-        versions = [v for v in artifact.versions if v.is_active]
-        versions = [v for v in versions if v.is_registered or _is_discovered(v)]
+    versions = list(artifact.versions)
+    if not deprecated:
+        versions = listed_versions(versions)
+        if registered_only:
+            # gto lists what it calls discovered all the same.
+            versions = [v for v in versions if v.is_registered or _is_discovered(v)]
     if shortcut.latest:
         versions = versions[:1]
     elif shortcut.version is not None:

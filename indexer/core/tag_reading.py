@@ -178,7 +178,6 @@ def _problems(
             tag=ref.ref,
         )
     if ref.commit_id is None or not tag.target_id:
-        what = tag.target_type if tag.target_type != ObjectType.TAG else "tag"
         end = (
             "The deprecation counts all the same."
             if says.kind is EventKind.DEPRECATION and tag.target_id
@@ -186,7 +185,7 @@ def _problems(
         )
         yield Problem(
             "tag-not-on-commit",
-            f"Tag {shown} leads to no commit (its target: {what}). {end}",
+            f"Tag {shown} leads to no commit (its target: {tag.target_type}). {end}",
             artifact=artifact,
             tag=ref.ref,
         )

@@ -103,3 +103,44 @@ def test_a_bump_is_what_gto_bumps_to(name: str, part: Part) -> None:
 def test_only_a_version_can_be_bumped() -> None:
     with pytest.raises(ValueError, match="is no version"):
         bump("1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("v1.0.0", "01" + "0131" + "0130" + "0130" + "02"),
+        (
+            "v1.20.0-rc.10",
+            "01" + "0131" + "023230" + "0130" + "01" + "03726300" + "02023130" + "01",
+        ),
+        ("v1.0.0+build", "0101310130013002"),
+        ("\ud800", "00eda080"),
+        ("é", "00c3a9"),
+    ],
+)
+def test_a_key_stays_what_it_is_in_the_rows(name: str, key: str) -> None:
+    """Rows hold keys: another form of them wants a migration."""
+    assert sort_key(name) == key
+
+
+@pytest.mark.parametrize("size", [254, 255, 256])
+def test_a_long_number_has_a_key_that_says_its_length(size: int) -> None:
+    head = f"{size:02x}" if size < 255 else f"ff{size:016x}"
+    digits = "39" * size
+    assert sort_key(f"v{'9' * size}.0.0") == f"01{head}{digits}0130013002"
+
+
+def test_of_equal_parts_the_next_one_decides() -> None:
+    ascending = ["v1.9.9", "v1.9.10", "v1.10.0", "v2.0.0"]
+    keys = [precedence(name) or () for name in ascending]
+    assert sorted(keys) == keys
+    assert precedence("1.0.0") is None
+
+
+def test_a_name_that_is_no_version_cannot_be_bumped_and_says_why() -> None:
+    with pytest.raises(
+        ValueError, match=r"^'x' is no version: it must be v and SemVer 2\.0\.$"
+    ):
+        bump("x")
+    assert bump("v1.2.3") == "v1.2.4"
+    assert bump("v0.0.1909") == "v0.0.1910"

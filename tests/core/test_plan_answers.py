@@ -419,7 +419,8 @@ def test_a_commit_is_known_by_its_own_id_and_by_that_of_a_tag_of_it() -> None:
     nested = replace(
         outer, tag=replace(outer.tag, target_id=inner, target_type=ObjectType.TAG)
     )
-    now = registry(nested)
+    # A stage of the commit alone comes after it, though both are active.
+    now = registry(nested, tag("nest#dev", 1, 61))
     for known in (ONE, inner):
         plan = plan_registration(now, "nest", known, "v2.0.0")
         assert isinstance(plan, Refusal)

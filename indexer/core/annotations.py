@@ -61,13 +61,13 @@ class AnnotationIndex:
         file = self._by_path(commit).get(ARTIFACTS_YAML)
         first = list(self._parse(file).annotations) if file else []
         known = set(first)
-        others: list[str] = []
-        for other in commit.files:
-            if other.path != ARTIFACTS_YAML:
-                for name in self._parse(other).annotations:
-                    if name not in known:
-                        known.add(name)
-                        others.append(name)
+        others = [
+            name  # with its file's folder, so no two files have it
+            for other in commit.files
+            if other.path != ARTIFACTS_YAML
+            for name in self._parse(other).annotations
+            if name not in known
+        ]
         return first, others
 
     def config(self) -> Config:

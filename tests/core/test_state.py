@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import random
 import time
 from dataclasses import replace
@@ -48,6 +49,17 @@ def test_an_empty_repository_has_an_empty_state() -> None:
     assert gto_json.history(state) == []
     with pytest.raises(gto_json.UnknownArtifact):
         gto_json.show_artifact(state, "m")
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+def test_the_search_for_cycles_is_afterwards_as_it_was(was_enabled: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if was_enabled else gc.disable)()
+        build_state(snapshot(tag("m@v1.0.0")))
+        assert gc.isenabled() is was_enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_the_latest_version_is_the_greatest_by_semver() -> None:

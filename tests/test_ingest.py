@@ -14,8 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexer import limits
+from indexer.core.events import UNKNOWN_MOMENT
 from indexer.core.snapshot import Problem as CoreProblem
+from indexer.core.state import build_state
 from indexer.index_dump import index_dump
+from indexer.index_rows import positions
 from indexer.ingest import LeaseLost, ingest
 from indexer.models import (
     Annotation,
@@ -35,6 +38,7 @@ from tests.builders import (
     ingest_snapshot,
     make_repository,
 )
+from tests.core.snapshots import snapshot, tag
 
 pytestmark = pytest.mark.django_db
 
@@ -409,3 +413,29 @@ def _unique_refs(history: History) -> Any:
     """A ref stands once in Git: the last one wins."""
     history.tags = list({tag.ref: tag for tag in history.tags}.values())
     return history.snapshot()
+
+
+def test_places_within_a_second_begin_anew_with_each_second() -> None:
+    state = build_state(
+        snapshot(
+            *(tag("a@v1.0.0", 1, 5), tag("b@v1.0.0", 1, 5)),
+            *(tag("c@v1.0.0", 1, 5), tag("d@v1.0.0", 1, 6)),
+            *(tag("e@v1.0.0", 1, 6), tag("f@v1.0.0", 1, 9)),
+            *(tag("g@v1.0.0", 1, None), tag("h@v1.0.0", 1, None)),
+        )
+    )
+    places = {
+        event.artifact: positions(state.events).get(event.tag_id)
+        for event in state.events
+    }
+    assert places == {
+        "g": None,
+        "h": 1,
+        "a": None,
+        "b": 1,
+        "c": 2,
+        "d": None,
+        "e": 1,
+        "f": None,
+    }
+    assert state.events[-1].moment == UNKNOWN_MOMENT

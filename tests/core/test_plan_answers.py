@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from indexer.core.effects import StageChange, stage_changes
 from indexer.core.events import UNKNOWN_MOMENT, EventKind
 from indexer.core.plans import (
     LONGEST_REF,
     Refusal,
     Registry,
-    StageChange,
     TagPlan,
     plan_assignment,
     plan_deprecation,
@@ -23,7 +23,6 @@ from indexer.core.plans import (
     plan_revival,
     plan_unassignment,
     previous_holder,
-    stage_changes,
     suggest_version,
 )
 from indexer.core.registry import Artifact, RegistryState
@@ -382,25 +381,21 @@ def test_whom_a_stage_was_taken_from_had_it_before() -> None:
     assert previous(*tie) == "v1.0.0"
 
 
-def changes(before: Artifact | None, after: Artifact | None) -> tuple[StageChange, ...]:
-    return stage_changes(before, after)
-
-
 def test_only_stages_that_change_hands_are_told_of() -> None:
     def at(*more: GitTag) -> Artifact:
         return registry(*more).state.artifacts["m"]
 
     now = at()
-    assert changes(now, now) == changes(None, None) == ()
-    assert changes(now, at(tag("m#prod#8", 1, 60), tag("m#live", 1, 61))) == (
+    assert stage_changes(now, now) == stage_changes(None, None) == ()
+    assert stage_changes(now, at(tag("m#prod#8", 1, 60), tag("m#live", 1, 61))) == (
         StageChange("prod", ("v3.0.0",), ("v1.0.0",)),
         StageChange("live", (), ("v1.0.0",)),
     )
-    assert changes(now, at(tag("m#dev!#8", 1, 60))) == (
+    assert stage_changes(now, at(tag("m#dev!#8", 1, 60))) == (
         StageChange("dev", ("v1.0.0",), ()),
     )
-    assert changes(None, now)[0] == StageChange("dev", (), ("v1.0.0",))
-    assert changes(now, None)[0] == StageChange("dev", ("v1.0.0",), ())
+    assert stage_changes(None, now)[0] == StageChange("dev", (), ("v1.0.0",))
+    assert stage_changes(now, None)[0] == StageChange("dev", ("v1.0.0",), ())
 
 
 def test_an_active_version_of_a_commit_comes_before_one_that_was_taken_back() -> None:

@@ -42,6 +42,9 @@ class Muster(Celery):  # type: ignore[misc]  # Celery has no types
         at = producer.connection
         queue = self.conf.task_default_queue
         try:
+            if getattr(producer.channel, "closed", False):
+                # A message that failed half-way leaves it so, and it stays so.
+                producer.revive(at.channel())
             return int(producer.channel.queue_declare(queue=queue).message_count)
         except (*at.connection_errors, *at.channel_errors) as error:
             raise OperationalError(str(error)) from error

@@ -33,7 +33,8 @@ from indexer.budgets import (
 )
 from indexer.models import Connection, RequestBudget
 from indexer.providers.errors import RateLimited
-from tests.faults.test_servers import RedisServer, leave_out
+from tests.faults.redis_server import RedisServer
+from tests.faults.test_servers import leave_out
 from tests.process_tree import ROOT
 from tests.services import REDIS_URL, free_port
 

@@ -23,8 +23,9 @@ from django.db.models import F
 from indexer.budgets import forget_budget
 from indexer.models import Connection, Repository
 from tests.connecting import Acme, serve_acme
+from tests.faults.redis_server import RedisServer
 from tests.faults.test_killed import BEAT, WORKER
-from tests.faults.test_servers import RedisServer, own_redis  # noqa: F401 - a fixture
+from tests.faults.test_servers import own_redis  # noqa: F401 - a fixture
 from tests.process_tree import running, wait_until
 from tests.providers.api_requests import Fault
 

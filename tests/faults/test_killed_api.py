@@ -16,8 +16,9 @@ from indexer.index_dump import index_dump
 from indexer.models import Connection, Crawl, Repository
 from tests.connecting import Acme, looked_at, serve_acme
 from tests.faults.conftest import Editor, ask, crawl_now, from_scratch
+from tests.faults.redis_server import RedisServer
 from tests.faults.test_killed import BEAT, WORKER, begun_or_ended, freed, owed
-from tests.faults.test_servers import RedisServer, own_redis  # noqa: F401 - a fixture
+from tests.faults.test_servers import own_redis  # noqa: F401 - a fixture
 from tests.process_tree import MANAGE, kill_family, running, wait_until
 from tests.providers.api_requests import Request
 

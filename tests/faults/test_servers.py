@@ -22,6 +22,7 @@ from indexer import leases
 from indexer.index_dump import index_dump
 from indexer.models import Crawl, Repository
 from tests.faults.conftest import Editor, ask, crawl_now, from_scratch
+from tests.faults.redis_server import RedisServer
 from tests.faults.test_killed import BEAT, WORKER, owed, running_crawl
 from tests.faults.test_together import listens
 from tests.process_tree import ROOT, environment, manage, running, wait_until
@@ -48,43 +49,6 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.kill()
-
-
-class RedisServer:
-    """redis-server without persistence."""
-
-    def __init__(self, port: int, folder: Path) -> None:
-        self.port, self.folder = port, folder
-        self.process: subprocess.Popen[bytes] | None = None
-        self.url = f"redis://127.0.0.1:{port}/0"
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1",
-             "--save", "", "--appendonly", "no", "--dir", str(self.folder)],
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        wait_until(self.answers, 10, "Redis")
-
-    def answers(self) -> bool:
-        with redis.Redis.from_url(self.url, socket_timeout=1) as client:
-            try:
-                return bool(client.ping())
-            except redis.RedisError:
-                return False
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    def flush(self) -> None:
-        with redis.Redis.from_url(self.url) as client:
-            client.flushall()
 
 
 ASK = """
@@ -158,6 +122,29 @@ def test_F_B1_a_queue_that_dies_forgets_or_hangs_costs_no_crawl_and_blocks_no_pa
 
         # Nobody had to start them again.
         assert worker.process.poll() is None
+        assert beat.process.poll() is None
+
+
+@pytest.mark.needs_redis
+def test_F_B1_a_scheduler_whose_queue_was_away_for_a_while_goes_on(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    env = environment(
+        tmp_path / "data", CELERY_BROKER_URL=own_redis.url, MUSTER_WAKE_INTERVAL="0.3"
+    )
+
+    def waiting() -> int:
+        with redis.Redis.from_url(own_redis.url) as queue:
+            return int(queue.llen("celery"))
+
+    with running(BEAT, env, tmp_path / "beat.log") as beat:
+        wait_until(waiting, 40, "the first message")
+        for times in (3, 6, 9):
+            own_redis.kill()
+            failed = "Couldn't apply scheduled task"
+            wait_until(lambda: beat.said.count(failed) >= times, 40, "to be missed")  # noqa: B023
+            own_redis.start()
+            wait_until(waiting, 40, beat.said[-3000:])
         assert beat.process.poll() is None
 
 

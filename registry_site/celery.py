@@ -62,6 +62,10 @@ except ImproperlyConfigured as error:
     sys.exit(f"Muster cannot start. {error}")
 if broker_url.startswith("filesystem:"):
     file_queue.install()
+    if "worker" in sys.argv:  # others need no pool, and its import takes long
+        from registry_site import killable_pool
+
+        killable_pool.install()
     # kombu lists the folders of a queue in files and does not make them.
     for name in ("data_folder_in", "data_folder_out", "control_folder"):
         folder = Path(app.conf.broker_transport_options[name])

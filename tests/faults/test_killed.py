@@ -19,7 +19,7 @@ from indexer.index_dump import index_dump
 from indexer.models import Crawl, Repository, Tag
 from indexer.processes import processes
 from tests.faults.conftest import Editor, ask, crawl_now, from_scratch
-from tests.process_tree import MANAGE, kill_family, marked, running, wait_until
+from tests.process_tree import MANAGE, ROOT, kill_family, marked, running, wait_until
 from tests.providers.git_server import serve_git
 from tests.providers.raw_repository import RawRepository, simple_repository
 
@@ -222,6 +222,36 @@ def test_F_W4_a_worker_that_slept_through_its_lease_writes_nothing(
         assert index_dump(repository) == after
         assert list(Tag.objects.order_by("pk").values()) == seen
         assert index_dump(repository) == from_scratch(repository)
+
+
+def test_F_W1_processes_killed_while_they_wait_for_work_are_replaced(
+    add: Callable[..., Repository],
+    remote: RawRepository,
+    env: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    repository = add(remote)
+    with running(WORKER, env, tmp_path / "worker.log") as worker:
+        wait_until(lambda: not owed(repository), 40, "the first crawl")
+        for _ in range(2):
+            idle = children_of(worker.process.pid)
+            assert idle
+            for pid in idle:
+                os.kill(pid, signal.SIGKILL)
+            ask(repository)
+            send_wake_up(env)
+            wait_until(lambda: not owed(repository), 40, worker.said)
+        assert worker.process.poll() is None
+
+
+def children_of(pid: int) -> set[int]:
+    return {one for one, (parent, _, _) in processes().items() if parent == pid}
+
+
+def send_wake_up(env: dict[str, str]) -> None:
+    """As the scheduler does."""
+    code = "from registry_site.celery import app; app.send_task('muster.enqueue_due')"
+    subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, check=True)
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds processes through /proc")

@@ -9,13 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F
 
 from indexer.accounts import account_of
 from indexer.core.git_objects import (
@@ -205,13 +205,16 @@ def take(pk: int) -> Held | None:
     if row is None:
         return None
     now, lease_id = database_now(), uuid4()
-    free = Q(lease_expires_at__lte=now) | Q(lease_expires_at=None)
-    if row.lease_id is not None and is_dead_here(row.lease_holder):
-        free |= Q(lease_id=row.lease_id)
-    elif row.lease_expires_at is not None and row.lease_expires_at > now:
+    if not _is_free(row, now):
         return None
+    as_seen = ActionLog.objects.filter(
+        pk=pk,
+        status__in=ActionLog.OPEN,
+        lease_id=row.lease_id,
+        lease_expires_at=row.lease_expires_at,
+    )
     with given_back(ActionLog, lease_id, FREE, pk=pk):
-        taken = ActionLog.objects.filter(free, pk=pk, status__in=ActionLog.OPEN).update(
+        taken = as_seen.update(
             lease_id=lease_id,
             lease_holder=holder(),
             lease_expires_at=now + settings.MUSTER_LEASE,
@@ -230,10 +233,18 @@ def abandoned() -> list[int]:
     return [
         row.pk
         for row in rows.only("pk", "lease_id", "lease_holder", "lease_expires_at")
-        if row.lease_expires_at is None
-        or row.lease_expires_at <= now
-        or (row.lease_id is not None and is_dead_here(row.lease_holder))
+        if _is_free(row, now)
     ]
+
+
+def _is_free(row: ActionLog, now: datetime) -> bool:
+    """Whether nobody is at it and its time has come: it is past, or later than any
+    pause or lease may last, for the clock was set back since."""
+    longest = max(2 * settings.MUSTER_LEASE, timedelta(seconds=2 * PAUSES[-1]))
+    until = row.lease_expires_at
+    if until is None or not now < until <= now + longest:
+        return True
+    return row.lease_id is not None and is_dead_here(row.lease_holder)
 
 
 def wish_of(row: ActionLog, repository: Repository) -> Wish:

@@ -31,7 +31,9 @@ from indexer.leases import (
     database_now,
     given_back,
     host_name,
+    not_woken_for,
     pause,
+    ran_out,
     take,
 )
 from indexer.models import Connection, Crawl, Repository
@@ -349,10 +351,10 @@ def reap(now: datetime) -> int:
 def _free_dead(repositories: QuerySet[Repository], now: datetime) -> int:
     """Free the leases that ran out. Returns how many."""
     freed = 0
-    for row in repositories.filter(lease_expires_at__lte=now).values(*LEASE_FIELDS):
+    for row in repositories.filter(ran_out(now)).values(*LEASE_FIELDS):
         with transaction.atomic():
             held = Repository.objects.filter(
-                pk=row["pk"], lease_id=row["lease_id"], lease_expires_at__lte=now
+                ran_out(now), pk=row["pk"], lease_id=row["lease_id"]
             )
             freed += _free(held, row, now)
     return freed
@@ -439,10 +441,7 @@ def take_due(limit: int = ENQUEUE_LIMIT) -> list[int]:
     with transaction.atomic():
         due = list(
             Repository.objects.filter(owed(now), lease_id=None)
-            .filter(
-                Q(enqueued_at=None)
-                | Q(enqueued_at__lte=now - 2 * settings.MUSTER_WAKE_INTERVAL)
-            )
+            .filter(not_woken_for(now))
             .order_by(F("next_crawl_at").asc(nulls_first=True), "pk")
             .values_list("pk", flat=True)[:limit]
         )

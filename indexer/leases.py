@@ -98,6 +98,24 @@ def asked() -> Q:
     return Q(requested_seq__gt=F("done_seq"))
 
 
+def ran_out(now: datetime) -> Q:
+    """Leases whose holder is silent for too long: they ran out, or would last longer
+    than any does, so that the clock was set back since and nobody renewed them."""
+    return Q(lease_expires_at__lte=now) | Q(
+        lease_expires_at__gt=now + 2 * settings.MUSTER_LEASE
+    )
+
+
+def not_woken_for(now: datetime) -> Q:
+    """Rows of which no message is on its way that was sent lately. One of the future
+    was sent before the clock was set back."""
+    return (
+        Q(enqueued_at=None)
+        | Q(enqueued_at__lte=now - 2 * settings.MUSTER_WAKE_INTERVAL)
+        | Q(enqueued_at__gt=now)
+    )
+
+
 def database_now() -> datetime:
     """The time by the clock all workers share: PostgreSQL's, or, on SQLite, this
     machine's. A worker whose own clock is wrong does no harm then."""

@@ -38,7 +38,9 @@ from indexer.leases import (
     drop_connection,
     given_back,
     hold,
+    not_woken_for,
     pause,
+    ran_out,
     renewing,
     take,
 )
@@ -89,10 +91,7 @@ def take_due() -> list[int]:
     with transaction.atomic():
         due = list(
             Connection.objects.filter(owed(now), lease_id=None)
-            .filter(
-                Q(enqueued_at=None)
-                | Q(enqueued_at__lte=now - 2 * settings.MUSTER_WAKE_INTERVAL)
-            )
+            .filter(not_woken_for(now))
             .order_by(F("next_poll_at").asc(nulls_first=True), "pk")
             .values_list("pk", flat=True)
         )
@@ -160,7 +159,7 @@ def _claim(connection_id: int) -> Held | None:
 
 
 def _reap(connections: QuerySet[Connection], now: datetime) -> None:
-    connections.filter(lease_expires_at__lte=now).update(**FREE)
+    connections.filter(ran_out(now)).update(**FREE)
 
 
 def _poll(lease: Held) -> None:

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu.exceptions import OperationalError
 
 from registry_site import alive, file_queue
+from registry_site.steady import Steady
 
 # How many messages may wait when one more is put to them. One that does not get in is
 # not missed: whoever takes the others does all that is owed, and the scheduler sends
@@ -60,6 +61,8 @@ try:
 except ImproperlyConfigured as error:
     # One sentence, as manage.py gives it, and not a page of where it was raised.
     sys.exit(f"Muster cannot start. {error}")
+for entry in app.conf.beat_schedule.values():
+    entry["schedule"] = Steady(entry["schedule"])
 if broker_url.startswith("filesystem:"):
     file_queue.install()
     if "worker" in sys.argv:  # others need no pool, and its import takes long

@@ -367,3 +367,30 @@ def test_F_B1_a_queue_that_hangs_never_blocks_who_asks(
     assert not wakeup.flush(0.05)
     held.set()
     assert wakeup.flush(5)
+
+
+def test_a_lease_of_the_future_is_nobodys_for_the_clock_was_set_back() -> None:
+    repository = make_repository()
+    claimed(repository)
+    now = leases.database_now()
+    rows = Repository.objects.filter(pk=repository.pk)
+    rows.update(lease_expires_at=now + timedelta(hours=2))
+    assert jobs.reap(now) == 1
+    repository.refresh_from_db()
+    assert repository.lease_id is None
+    assert repository.crawls.get().status == Crawl.Status.LOST
+
+
+def test_a_lease_that_was_just_renewed_is_kept() -> None:
+    claimed(make_repository())
+    before = timezone.now() - timedelta(seconds=1)  # who reaps looked at the time first
+    assert jobs.reap(before) == 0
+
+
+def test_a_message_of_the_future_was_sent_before_the_clock_was_set_back() -> None:
+    repository = make_repository()
+    request(repository)
+    rows = Repository.objects.filter(pk=repository.pk)
+    rows.update(enqueued_at=leases.database_now() + timedelta(hours=2))
+    assert jobs.take_due() == [repository.pk]
+    assert jobs.take_due() == []

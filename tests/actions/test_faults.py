@@ -22,6 +22,7 @@ from django.db import connection
 from indexer import actions, jobs
 from indexer.actions import Asker, KeyReused, perform
 from indexer.core.snapshot import GitTag
+from indexer.leases import database_now
 from indexer.models import ActionLog
 from indexer.providers.errors import Refused, Unsettled
 from indexer.providers.git.writer import GitTagWriter
@@ -230,6 +231,22 @@ def test_F_T1_where_nobody_answers_it_is_asked_again_until_it_is_known(
     assert order_in(row) == ordered
     check_settled(place)
     assert place.holders() == {"prod": ["v1.0.0"]}
+
+
+def test_F_C1_an_action_does_not_wait_for_a_clock_that_was_set_back(
+    git_place: ActionPlace,
+) -> None:
+    done(git_place.register(0, "v1.0.0"))
+    lose_answers(git_place)
+    row = git_place.assign("prod", "v1.0.0", key="one")
+    heal(git_place)
+    assert actions.resume_open() == 0  # its pause is not over
+    ahead = database_now() + timedelta(hours=2)
+    ActionLog.objects.filter(pk=row.pk).update(lease_expires_at=ahead)
+    assert actions.resume_open() == 1
+    row.refresh_from_db()
+    done(row)
+    check_settled(git_place)
 
 
 def test_F_T1_what_cannot_be_known_for_a_day_is_said(git_place: ActionPlace) -> None:

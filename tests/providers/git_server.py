@@ -7,6 +7,7 @@ import base64
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 GIT = shutil.which("git") or "git"
@@ -57,7 +59,7 @@ def serve_git(root: Path, port: int = 0) -> Iterator[GitServer]:
     class Handler(_Handler):
         git = server
 
-    httpd = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    httpd = _Server(("127.0.0.1", port), Handler)
     httpd.daemon_threads = True
     server.url = f"http://127.0.0.1:{httpd.server_address[1]}"
     thread = threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True)
@@ -69,6 +71,13 @@ def serve_git(root: Path, port: int = 0) -> Iterator[GitServer]:
         httpd.shutdown()
         httpd.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *about: Any) -> None:
+        """Say nothing of clients that were killed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*about)
 
 
 def read_body(handler: BaseHTTPRequestHandler) -> bytes:

@@ -30,6 +30,9 @@ def environment(data: Path, **more: str) -> dict[str, str]:
         "MUSTER_DATA": str(data),
         "MUSTER_DEMO": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
+        # Who names their processes anew (by setproctitle, where it is installed) would
+        # write over the mark that `marked` looks for.
+        "SPT_NOENV": "1",
         **more,
     }
 

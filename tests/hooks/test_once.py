@@ -87,7 +87,7 @@ def test_W3_an_id_belongs_to_one_webhook(
     assert crawls_of(churn) == 1
 
 
-@pytest.mark.parametrize("value", [None, "", "x" * 101, "é", "a b", "a\x00b"])
+@pytest.mark.parametrize("value", [None, "", "x" * 101, "é", "a b"])
 def test_a_delivery_without_an_id_is_known_by_its_content(
     client: Client, hook: Hook, churn: Repository, value: str | None
 ) -> None:

@@ -31,6 +31,7 @@ import gto.utils
 from gto.constants import VersionSort
 from gto.exceptions import GTOException
 from gto.utils import make_ready_to_serialize
+from ruamel.yaml import YAML
 from scmrepo.git import Git
 
 from indexer.core.registry import Reading
@@ -158,7 +159,11 @@ def ask_gto(
     """gto on the repository at `path`; it reads `.gto` once."""
     read = functools.cache(gto.config.read_registry_config)
     find = _mended_find_version if mended else _find_version
+    # Each gto command has its own; in one process a file of YAML 1.1 decides for all.
+    yaml = YAML(typ="safe", pure=True)
     with (
+        mock.patch.object(gto.config, "yaml", yaml),
+        mock.patch.object(gto.index, "yaml", yaml),
         mock.patch.object(gto.index, "read_registry_config", read),
         mock.patch.object(gto.registry, "read_registry_config", read),
         mock.patch.object(gto.base.Artifact, "find_version", find),

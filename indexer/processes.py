@@ -177,8 +177,8 @@ class Guard:
         os.close(reading)
 
     def watch(self, pid: int, stop_signal: signal.Signals) -> None:
-        """From now on it ends `pid` too."""
-        self._send(f"{pid} {int(stop_signal)}\n")
+        """From now on it ends `pid` too, but no later process that has its number."""
+        self._send(f"{int(stop_signal)} {mark(pid)}\n")
 
     def dismiss(self) -> None:
         """All is ended already."""
@@ -204,10 +204,14 @@ def _guard(reading: int) -> None:
             text += data
         lines = text.decode().split("\n")
         if "done" not in lines:
-            watched = [line.split() for line in lines if line]
-            end_processes(
-                [(int(pid), signal.Signals(int(number))) for pid, number in watched]
-            )
+            table = processes()
+            roots = []
+            for line in filter(None, lines):
+                stop_signal, _, marked = line.partition(" ")
+                pid, _, started = marked.partition("@")
+                if table.get(int(pid), (0, started, ""))[1] == started:
+                    roots.append((int(pid), signal.Signals(int(stop_signal))))
+            end_processes(roots)
     finally:
         os._exit(0)
 

@@ -12,9 +12,11 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from indexer.processes import Guard
 from tests.process_tree import (
     MANAGE,
     Running,
@@ -152,6 +154,23 @@ def test_a_child_that_cannot_live_ends_all_with_one_sentence(
         assert up.process.wait(300) == 1
         assert "ended 5 times, each soon after its start (status" in up.said
     assert marked(Path(env["MUSTER_DATA"])) == set()
+
+
+def test_the_guard_ends_no_process_that_has_the_number_of_one_it_watched() -> None:
+    """Numbers come round again, and the guard remembers every child there was."""
+    ours, foreign = (
+        subprocess.Popen(["sleep", "60"], process_group=0) for _ in range(2)
+    )
+    guard = Guard()
+    guard.watch(ours.pid, signal.SIGTERM)
+    with mock.patch("indexer.processes.mark", lambda pid: f"{pid}@another time"):
+        guard.watch(foreign.pid, signal.SIGTERM)
+    os.close(guard.writing)  # as when its process dies
+    os.waitpid(guard.pid, 0)
+    assert ours.wait() == -signal.SIGTERM
+    assert foreign.poll() is None
+    foreign.kill()
+    foreign.wait()
 
 
 @pytest.mark.parametrize(

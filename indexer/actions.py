@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from indexer import action_rows, leases
 from indexer.action_steps import carry_out, index
 from indexer.core.plans import Refusal
+from indexer.full_disk import is_disk_full
 from indexer.models import ActionLog
 from indexer.permissions import can_act, visible_repositories
 from indexer.wishes import (
@@ -98,6 +99,8 @@ def perform(wish: Wish, asker: Asker) -> ActionLog:
         except leases.PASSING as error:
             # By its key it is the same action, wherever the connection broke.
             leases.drop_connection()
+            if is_disk_full(error):
+                raise  # that passes when somebody makes room
             if not tries_left or time.monotonic() > until:
                 raise Busy(AWAY) from error
             logger.warning("An action begins again: %s", error)

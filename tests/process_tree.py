@@ -15,6 +15,9 @@ from pathlib import Path
 from indexer.processes import processes
 
 ROOT = Path(__file__).resolve().parent.parent
+# Without setproctitle, which a development tool brings along: processes that name
+# themselves anew could not be found by their command line or their environment.
+UNTITLED = str(ROOT / "tests/untitled")
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 
 
@@ -30,9 +33,7 @@ def environment(data: Path, **more: str) -> dict[str, str]:
         "MUSTER_DATA": str(data),
         "MUSTER_DEMO": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
-        # Who names their processes anew (by setproctitle, where it is installed) would
-        # write over the mark that `marked` looks for.
-        "SPT_NOENV": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, (UNTITLED, kept.get("PYTHONPATH")))),
         **more,
     }
 

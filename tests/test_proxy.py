@@ -89,6 +89,7 @@ def in_words_of(version: tuple[int, ...], text: str) -> str:
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     made = Front(tmp_path_factory.mktemp("front"))
     assert made.run(made.command("migrate")).returncode == 0
+    made.collect_static()
     made.start("web")
     made.wait("web is healthy", lambda: made.is_healthy("web"), 60)
     made.start_proxy()

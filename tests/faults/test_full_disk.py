@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from django.db import OperationalError, connection
+from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from indexer.models import SignInFailure
@@ -126,14 +127,21 @@ def no_room(transactional_db: None) -> Iterator[None]:
     if connection.vendor != "sqlite":
         pytest.skip("SQLite's own limit of pages")
     yield
+    connection_created.disconnect(limit_pages)
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA max_page_count = 1073741823")
 
 
-def allow_no_growth() -> None:
-    """As many pages as there are."""
+def limit_pages(**_: object) -> None:
+    """To as many as there are. Of one connection, so each new one is limited again."""
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA max_page_count = 1")
+
+
+def allow_no_growth() -> None:
+    """Neither by this connection nor by another that takes its place."""
+    connection_created.connect(limit_pages)
+    limit_pages()
     with suppress(OperationalError):
         while True:
             SignInFailure.objects.create(key="x" * 64, at=timezone.now())

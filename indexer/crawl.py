@@ -218,11 +218,11 @@ def _crawl(
     if lens is not None:
         provider = _Through(provider, lens, repository)
     listing = provider.fetch_listing()
-    basis, fingerprint = _basis(repository), fingerprint_of(repository, listing)
+    fingerprint = fingerprint_of(repository, listing)
     counts = None
     if afresh or not same_index(fingerprint, repository.fingerprint):
         additions = None
-        if not afresh and repository.fingerprint.startswith(f"{basis}:"):
+        if not afresh and _is_by_this_muster(repository):
             additions = read_additions(repository, listing, provider, progress)
         if additions is not None:
             progress("Writing the index")
@@ -293,7 +293,7 @@ def _read_all(
     """Read the whole snapshot and write what differs."""
     stored: StoredSnapshot | None = load_rows(repository.pk)
     known = Known() if afresh or stored is None else stored.known()
-    if not repository.fingerprint.startswith(f"{_basis(repository)}:"):
+    if not _is_by_this_muster(repository):
         # An earlier Muster may have parsed files otherwise.
         known = replace(known, documents={})
     snapshot = provider.fetch_snapshot(listing, known, progress)
@@ -324,6 +324,11 @@ def _basis(repository: Repository) -> str:
     hex digits, at the front of the fingerprint."""
     parts = (INDEX_VERSION, repository.stage_reading, repository.name, repository.url)
     return sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def _is_by_this_muster(repository: Repository) -> bool:
+    """Whether the rows were written by this Muster, told what it is told now."""
+    return repository.fingerprint.startswith(f"{_basis(repository)}:")
 
 
 def fingerprint_of(repository: Repository, listing: Listing) -> str:
